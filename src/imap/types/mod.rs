@@ -1,0 +1,10 @@
+//! Commands and responses of IMAP as values that cannot be wrong.
+
+pub mod capability;
+pub mod command;
+pub mod core;
+pub mod fetch;
+pub mod list;
+pub mod response;
+pub mod search;
+pub mod sequence;

@@ -1,0 +1,215 @@
+//! Responses, typed (RFC 9051 §7). Only `imap::encode` turns them into octets; FETCH goes through its streaming writer there.
+
+use super::capability::Capability;
+use super::core::Tag;
+use super::list::{ListAttribute, StatusItem};
+use crate::mailbox::flag::SystemFlag;
+use crate::mailbox::id::{ModSeq, SeqNum, Uid, UidValidity};
+use crate::mailbox::uid_set::UidSet;
+
+/// Which kind of status response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// OK
+    Ok,
+    /// NO
+    No,
+    /// BAD
+    Bad,
+}
+
+/// A status response's text, with its code: `[CODE] text`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// The response code.
+    pub code: Option<Code>,
+    /// Human-readable, ASCII, no line ends, never empty.
+    pub text: std::borrow::Cow<'static, str>,
+}
+
+/// A response code (RFC 9051 §7.1, RFC 5530 and the extensions in README's table).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Code {
+    /// ALERT
+    Alert,
+    /// ALREADYEXISTS
+    AlreadyExists,
+    /// APPENDUID validity uid-set
+    AppendUid(UidValidity, UidSet),
+    /// AUTHENTICATIONFAILED
+    AuthenticationFailed,
+    /// AUTHORIZATIONFAILED
+    AuthorizationFailed,
+    /// BADCHARSET (…): the charsets that we know
+    BadCharset(Vec<&'static str>),
+    /// CANNOT
+    Cannot,
+    /// CAPABILITY …
+    Capability(Vec<Capability>),
+    /// CLIENTBUG
+    ClientBug,
+    /// CLOSED
+    Closed,
+    /// CONTACTADMIN
+    ContactAdmin,
+    /// COPYUID validity source-set target-set, in matching order
+    CopyUid(UidValidity, UidSet, UidSet),
+    /// CORRUPTION
+    Corruption,
+    /// EXPIRED
+    Expired,
+    /// EXPUNGEISSUED
+    ExpungeIssued,
+    /// HASCHILDREN
+    HasChildren,
+    /// HIGHESTMODSEQ n (RFC 7162)
+    HighestModSeq(ModSeq),
+    /// INUSE
+    InUse,
+    /// LIMIT
+    Limit,
+    /// NONEXISTENT
+    NonExistent,
+    /// NOPERM
+    NoPerm,
+    /// NOTSAVED
+    NotSaved,
+    /// OVERQUOTA
+    OverQuota,
+    /// PARSE
+    Parse,
+    /// PERMANENTFLAGS (…): flags and keywords as written, `\*` if more may be added
+    PermanentFlags(Vec<String>),
+    /// PRIVACYREQUIRED
+    PrivacyRequired,
+    /// READ-ONLY
+    ReadOnly,
+    /// READ-WRITE
+    ReadWrite,
+    /// SERVERBUG
+    ServerBug,
+    /// TOOBIG (RFC 4469, 7889)
+    TooBig,
+    /// TRYCREATE
+    TryCreate,
+    /// UIDNEXT n
+    UidNext(Uid),
+    /// UIDNOTSTICKY
+    UidNotSticky,
+    /// UIDVALIDITY n
+    UidValidity(UidValidity),
+    /// UNAVAILABLE
+    Unavailable,
+    /// UNKNOWN-CTE (RFC 3516)
+    UnknownCte,
+    /// UNSEEN n (rev1)
+    Unseen(SeqNum),
+    /// USEATTR (RFC 6154)
+    UseAttr,
+}
+
+/// An untagged response other than FETCH.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Untagged {
+    /// `* OK`, `* NO`, `* BAD`
+    Status(Condition, Text),
+    /// `* PREAUTH` never; `* BYE`
+    Bye(Text),
+    /// `* CAPABILITY …`
+    Capability(Vec<Capability>),
+    /// `* ENABLED …`
+    Enabled(Vec<&'static str>),
+    /// `* LIST` or `* LSUB`
+    List(ListEntry),
+    /// `* NAMESPACE …`: prefix (wire form) of the personal namespace and the delimiter
+    Namespace {
+        /// Encoded as mailbox names are at this moment.
+        prefix: Vec<u8>,
+        /// The hierarchy delimiter.
+        delimiter: char,
+    },
+    /// `* STATUS mailbox (…)`
+    MailboxStatus {
+        /// Wire form of the name.
+        mailbox: Vec<u8>,
+        /// Items and values, in the order asked.
+        items: Vec<(StatusItem, u64)>,
+    },
+    /// `* FLAGS (…)`
+    Flags(Vec<String>),
+    /// `* SEARCH …` (rev1)
+    Search(Vec<u32>),
+    /// `* ESEARCH …`
+    ESearch(ESearch),
+    /// `* n EXISTS`
+    Exists(u32),
+    /// `* n RECENT` (rev1)
+    Recent(u32),
+    /// `* n EXPUNGE`
+    Expunge(SeqNum),
+    /// `* ID (…)`; nothing told is NIL
+    Id(Vec<(&'static str, String)>),
+}
+
+/// One line of LIST or LSUB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListEntry {
+    /// True for LSUB.
+    pub lsub: bool,
+    /// Attributes.
+    pub attributes: Vec<ListAttribute>,
+    /// None is NIL.
+    pub delimiter: Option<char>,
+    /// Wire form of the name: modified UTF-7, or UTF-8.
+    pub mailbox: Vec<u8>,
+    /// CHILDINFO ("SUBSCRIBED") (RFC 5258 §3.5)
+    pub child_info_subscribed: bool,
+    /// OLDNAME (RFC 9051 §6.3.9.7), wire form
+    pub old_name: Option<Vec<u8>>,
+}
+
+/// An ESEARCH answer (RFC 9051 §7.3.4).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ESearch {
+    /// The command's tag.
+    pub tag: Option<Tag>,
+    /// UID SEARCH.
+    pub uid: bool,
+    /// MIN
+    pub min: Option<u32>,
+    /// MAX
+    pub max: Option<u32>,
+    /// ALL, as ranges; empty is left out
+    pub all: Vec<std::ops::RangeInclusive<u32>>,
+    /// COUNT
+    pub count: Option<u32>,
+}
+
+/// The tagged end of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tagged {
+    /// The command's tag.
+    pub tag: Tag,
+    /// OK, NO or BAD.
+    pub condition: Condition,
+    /// Code and text.
+    pub text: Text,
+}
+
+/// Flags of one message as FETCH tells them.
+#[derive(Debug, Clone, Copy)]
+pub struct FlagList<'a> {
+    /// System flags and keywords.
+    pub flags: crate::mailbox::flag::Flags,
+    /// `\Recent` (rev1)
+    pub recent: bool,
+    /// Names of the keywords.
+    pub keywords: &'a crate::mailbox::flag::KeywordTable,
+}
+
+impl FlagList<'_> {
+    /// The system flags set.
+    pub fn system_flags(&self) -> impl Iterator<Item = SystemFlag> {
+        self.flags.system_flags()
+    }
+}

@@ -1,0 +1,112 @@
+//! What SEARCH can ask (RFC 9051 §6.4.4).
+
+use super::core::Octets;
+use super::sequence::SequenceSet;
+use crate::mailbox::flag::{Keyword, SystemFlag};
+
+/// A SEARCH or UID SEARCH.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// Result options; none means that the plain form was used (`* SEARCH` in rev1).
+    pub returns: Option<SearchReturns>,
+    /// CHARSET as written.
+    pub charset: Option<Octets>,
+    /// The criteria, all of which must hold.
+    pub key: SearchKey,
+}
+
+/// `RETURN (…)` (RFC 9051 §6.4.4). `RETURN ()` means ALL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "five independent options of the RFC"
+)]
+pub struct SearchReturns {
+    /// MIN
+    pub min: bool,
+    /// MAX
+    pub max: bool,
+    /// ALL
+    pub all: bool,
+    /// COUNT
+    pub count: bool,
+    /// SAVE
+    pub save: bool,
+}
+
+/// A calendar day as in SEARCH: year, month 1–12, day 1–31.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Day {
+    /// 0–9999
+    pub year: i16,
+    /// 1–12
+    pub month: i8,
+    /// 1–31, valid for the month
+    pub day: i8,
+}
+
+/// Which of two dates of a message is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DateKind {
+    /// INTERNALDATE: BEFORE, ON, SINCE
+    Internal,
+    /// The Date field: SENTBEFORE, SENTON, SENTSINCE
+    Sent,
+}
+
+/// How a date is compared; time and zone are disregarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DateTest {
+    /// Earlier than the day.
+    Before,
+    /// On the day.
+    On,
+    /// On the day or later.
+    Since,
+}
+
+/// One criterion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SearchKey {
+    /// ALL
+    All,
+    /// A system flag is set (ANSWERED …) or not (UNANSWERED …).
+    Flag(SystemFlag, bool),
+    /// KEYWORD, or UNKEYWORD when false.
+    Keyword(Keyword, bool),
+    /// NEW: `\Recent` and not `\Seen` (rev1)
+    New,
+    /// OLD: not `\Recent` (rev1)
+    Old,
+    /// RECENT (rev1)
+    Recent,
+    /// BEFORE, ON, SINCE, SENTBEFORE, SENTON, SENTSINCE
+    Date(DateKind, DateTest, Day),
+    /// OLDER n (true) or YOUNGER n, in seconds (RFC 5032)
+    Within {
+        /// True for OLDER.
+        older: bool,
+        /// At least 1.
+        secs: u32,
+    },
+    /// BCC, CC, FROM, TO, SUBJECT and HEADER: field name and text in the search's charset; empty text: the field exists
+    Header(Octets, Octets),
+    /// BODY
+    Body(Octets),
+    /// TEXT
+    Text(Octets),
+    /// LARGER, in octets
+    Larger(u64),
+    /// SMALLER, in octets
+    Smaller(u64),
+    /// A set of sequence numbers, or `$`
+    Sequence(SequenceSet),
+    /// UID with a set
+    Uid(SequenceSet),
+    /// NOT
+    Not(Box<SearchKey>),
+    /// OR
+    Or(Box<SearchKey>, Box<SearchKey>),
+    /// Parentheses, and the criteria of the whole: all must hold.
+    And(Vec<SearchKey>),
+}

@@ -1,0 +1,5 @@
+//! restante.
+pub mod auth;
+pub mod imap;
+pub mod mailbox;
+pub mod protocol;

@@ -1,0 +1,138 @@
+//! Sets of UIDs as ranges: what a view holds, what a change concerns, what COPYUID and ESEARCH name.
+
+use super::id::Uid;
+use std::ops::RangeInclusive;
+
+/// A set of UIDs, kept as rising, non-touching ranges.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UidSet(Vec<(u32, u32)>);
+
+impl UidSet {
+    /// The empty set.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Adds a UID; cheapest when UIDs come in rising order.
+    pub fn insert(&mut self, uid: Uid) {
+        let value = uid.value();
+        match self.0.last_mut() {
+            Some((_, last)) if value == last.saturating_add(1) => *last = value,
+            Some((_, last)) if value > *last => self.0.push((value, value)),
+            None => self.0.push((value, value)),
+            Some(_) => self.insert_inside(value),
+        }
+    }
+
+    fn insert_inside(&mut self, value: u32) {
+        // `at`: the first range that ends at or after the place of `value`
+        let at = self.0.partition_point(|&(_, last)| last < value);
+        if self.0.get(at).is_some_and(|&(first, _)| first <= value) {
+            return;
+        }
+        self.0.insert(at, (value, value));
+        self.join(at);
+        if let Some(before) = at.checked_sub(1) {
+            self.join(before);
+        }
+    }
+
+    /// Joins the range at `at` with the one after it, if they touch.
+    fn join(&mut self, at: usize) {
+        if let (Some(&(first, last)), Some(&(next_first, next_last))) =
+            (self.0.get(at), self.0.get(at + 1))
+            && last.saturating_add(1) >= next_first
+        {
+            self.0.remove(at + 1);
+            if let Some(range) = self.0.get_mut(at) {
+                *range = (first, next_last.max(last));
+            }
+        }
+    }
+
+    /// True if the UID is in the set.
+    pub fn contains(&self, uid: Uid) -> bool {
+        let value = uid.value();
+        let at = self.0.partition_point(|&(_, last)| last < value);
+        self.0.get(at).is_some_and(|&(first, _)| first <= value)
+    }
+
+    /// True if there is nothing in it.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many UIDs are in it.
+    pub fn len(&self) -> usize {
+        self.0
+            .iter()
+            .map(|&(first, last)| (last - first) as usize + 1)
+            .sum()
+    }
+
+    /// The ranges, rising, never touching.
+    pub fn ranges(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = RangeInclusive<u32>> + ExactSizeIterator {
+        self.0.iter().map(|&(first, last)| first..=last)
+    }
+
+    /// The UIDs, rising.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Uid> {
+        self.ranges().flatten().filter_map(Uid::new)
+    }
+}
+
+impl FromIterator<Uid> for UidSet {
+    fn from_iter<I: IntoIterator<Item = Uid>>(uids: I) -> Self {
+        let mut set = Self::new();
+        for uid in uids {
+            set.insert(uid);
+        }
+        set
+    }
+}
+
+impl Extend<Uid> for UidSet {
+    fn extend<I: IntoIterator<Item = Uid>>(&mut self, uids: I) {
+        for uid in uids {
+            self.insert(uid);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn holds_what_a_tree_set_holds() {
+        // every order of inserting six values from a small range
+        let values = [5_u32, 3, 4, 9, 1, 8];
+        for rotation in 0..values.len() {
+            for step in [1, 5] {
+                let order: Vec<u32> = (0..values.len())
+                    .map(|i| values[(rotation + i * step) % values.len()])
+                    .collect();
+                let set: UidSet = order.iter().filter_map(|&v| Uid::new(v)).collect();
+                let tree: BTreeSet<u32> = order.iter().copied().collect();
+                assert_eq!(
+                    set.iter().map(Uid::value).collect::<Vec<_>>(),
+                    tree.iter().copied().collect::<Vec<_>>(),
+                    "{order:?}"
+                );
+                assert_eq!(set.len(), tree.len());
+                assert_eq!(
+                    set.ranges()
+                        .map(|r| (*r.start(), *r.end()))
+                        .collect::<Vec<_>>(),
+                    [(1, 1), (3, 5), (8, 9)]
+                );
+                for v in 1..12 {
+                    assert_eq!(set.contains(Uid::new(v).unwrap()), tree.contains(&v));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! What one connection believes of a mailbox: which message has which sequence number, and up to which change it has been told.
+//!
+//! A view changes only in [`View::sync`]. Messages that are gone keep their numbers until the connection may be told
+//! (RFC 9051 §7.5.1); so sequence numbers of the client and of the server never disagree.
+
+use super::flag::Flags;
+use super::id::{ModSeq, SeqNum, Uid};
+use super::messages::{ChangeKind, Messages};
+use super::uid_set::UidSet;
+use std::collections::BTreeSet;
+
+/// Whether this moment allows to tell of messages that are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expunges {
+    /// They may be told.
+    Tell,
+    /// A command with sequence numbers is in progress (RFC 9051 §7.5.1): they stay in the view.
+    Hold,
+}
+
+/// What a connection has to be told to be up to date.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Gone messages: number at the time when this one is told, and UID. Falling, so that each number is also the one before.
+    pub expunged: Vec<(SeqNum, Uid)>,
+    /// The new number of messages, if messages arrived.
+    pub exists: Option<u32>,
+    /// The new number of recent messages, if it is not what it was, or if messages arrived.
+    pub recent: Option<u32>,
+    /// Messages whose flags changed, rising.
+    pub flags: Vec<(SeqNum, Uid)>,
+}
+
+impl Changes {
+    /// True if there is nothing to tell.
+    pub const fn is_empty(&self) -> bool {
+        self.expunged.is_empty()
+            && self.exists.is_none()
+            && self.recent.is_none()
+            && self.flags.is_empty()
+    }
+}
+
+/// A run of UIDs without gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    first: u32,
+    last: u32,
+    /// Messages in the runs before this one.
+    before: u32,
+}
+
+/// One connection's view of a mailbox.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    runs: Vec<Run>,
+    /// Flag changes and arrivals up to here are told.
+    told: ModSeq,
+    /// Expunges up to here are told; never later than `told`.
+    told_expunges: ModSeq,
+    /// Changes made by this connection of which it needs no word (STORE … .SILENT).
+    silenced: BTreeSet<ModSeq>,
+    recent: UidSet,
+}
+
+impl View {
+    /// A view of everything there is now. The recent messages go to this connection if it `claims` them (SELECT, not EXAMINE).
+    pub fn open(messages: &mut Messages, claims: bool) -> Self {
+        let mut view = Self {
+            told: messages.highest_mod_seq(),
+            told_expunges: messages.highest_mod_seq(),
+            ..Self::default()
+        };
+        for uid in messages.uids() {
+            view.push(*uid);
+        }
+        view.recent = if claims {
+            messages.claim_recent()
+        } else {
+            messages.recent().clone()
+        };
+        view
+    }
+
+    /// How many messages this connection knows.
+    pub fn len(&self) -> u32 {
+        self.runs
+            .last()
+            .map_or(0, |run| run.before + (run.last - run.first) + 1)
+    }
+
+    /// True if it knows none.
+    pub const fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// How many messages this connection shows as `\Recent`.
+    pub fn recent_count(&self) -> u32 {
+        u32::try_from(self.recent.len()).unwrap_or(u32::MAX)
+    }
+
+    /// True if this connection shows the message as `\Recent`.
+    pub fn is_recent(&self, uid: Uid) -> bool {
+        !self.recent.is_empty() && self.recent.contains(uid)
+    }
+
+    /// The mod-sequence up to which this connection knows flags and arrivals.
+    pub const fn told(&self) -> ModSeq {
+        self.told
+    }
+
+    /// The number of a message in this view.
+    pub fn seq_of(&self, uid: Uid) -> Option<SeqNum> {
+        let value = uid.value();
+        let run = self
+            .runs
+            .get(self.runs.partition_point(|run| run.last < value))?;
+        (run.first <= value).then(|| SeqNum::at((run.before + (value - run.first)) as usize))
+    }
+
+    /// The UID of a message by its number in this view.
+    pub fn uid_of(&self, seq_num: SeqNum) -> Option<Uid> {
+        let index = u32::try_from(seq_num.index()).ok()?;
+        let at = self
+            .runs
+            .partition_point(|run| run.before <= index)
+            .checked_sub(1)?;
+        let run = self.runs.get(at)?;
+        let value = run.first.checked_add(index - run.before)?;
+        (value <= run.last).then(|| Uid::new(value)).flatten()
+    }
+
+    /// The highest UID in this view.
+    pub fn last_uid(&self) -> Option<Uid> {
+        Uid::new(self.runs.last()?.last)
+    }
+
+    /// Numbers and UIDs of all messages whose UID lies in a range, rising.
+    pub fn uids_within(&self, first: u32, last: u32) -> impl Iterator<Item = (SeqNum, Uid)> + '_ {
+        let from = self.runs.partition_point(|run| run.last < first);
+        self.runs
+            .iter()
+            .skip(from)
+            .take_while(move |run| run.first <= last)
+            .flat_map(move |run| {
+                (run.first.max(first)..=run.last.min(last)).filter_map(move |uid| {
+                    Some((
+                        SeqNum::at((run.before + (uid - run.first)) as usize),
+                        Uid::new(uid)?,
+                    ))
+                })
+            })
+    }
+
+    /// Numbers and UIDs of all messages, rising.
+    pub fn iter(&self) -> impl Iterator<Item = (SeqNum, Uid)> + '_ {
+        self.uids_within(1, u32::MAX)
+    }
+
+    /// Notes that this connection made the change itself and is not to be told of it, only of what others did.
+    pub fn silence(&mut self, mod_seq: ModSeq) {
+        if mod_seq > self.told {
+            self.silenced.insert(mod_seq);
+        }
+    }
+
+    /// Brings the view up to date, as far as `expunges` allows, and returns what the client must hear.
+    ///
+    /// The recent messages go to this connection if it `claims` them.
+    pub fn sync(&mut self, messages: &mut Messages, expunges: Expunges, claims: bool) -> Changes {
+        let mut changes = Changes::default();
+        let tell_expunges =
+            expunges == Expunges::Tell && self.told_expunges < messages.highest_mod_seq();
+        if self.told == messages.highest_mod_seq() && !tell_expunges {
+            return changes;
+        }
+        let changed = self.changed_flags(messages);
+        if tell_expunges {
+            changes.expunged = self.remove_expunged(messages);
+            self.told_expunges = messages.highest_mod_seq();
+        }
+        let recent_before = self.recent.len();
+        let known = self.last_uid().map_or(0, Uid::value);
+        self.recent.extend(
+            if claims {
+                messages.claim_recent()
+            } else {
+                UidSet::new()
+            }
+            .iter(),
+        );
+        if !claims {
+            self.recent.extend(messages.recent().iter());
+        }
+        let before = self.len();
+        let first_new = messages.uids().partition_point(|uid| uid.value() <= known);
+        for uid in messages.uids().iter().skip(first_new) {
+            self.push(*uid);
+        }
+        changes.exists = (self.len() > before).then(|| self.len());
+        changes.recent = (changes.exists.is_some() || self.recent.len() != recent_before)
+            .then(|| self.recent_count());
+        changes.flags = changed
+            .iter()
+            .filter(|uid| uid.value() <= known)
+            .filter_map(|uid| Some((self.seq_of(uid)?, uid)))
+            .filter(|(_, uid)| messages.position(*uid).is_some())
+            .collect();
+        self.told = messages.highest_mod_seq();
+        self.silenced.clear();
+        changes
+    }
+
+    /// Messages whose flags others changed since this connection was told.
+    fn changed_flags(&self, messages: &Messages) -> UidSet {
+        if let Some(changes) = messages.changes_since(self.told) {
+            let mut uids = UidSet::new();
+            for change in changes.filter(|change| change.kind == ChangeKind::Flags) {
+                if !self.silenced.contains(&change.mod_seq) {
+                    uids.extend(change.uids.iter());
+                }
+            }
+            return uids;
+        }
+        let changed = |at: &usize| messages.mod_seq_at(*at) > self.told;
+        (0..messages.len())
+            .filter(changed)
+            .filter_map(|at| messages.uids().get(at).copied())
+            .collect()
+    }
+
+    /// Takes gone messages out of the view.
+    fn remove_expunged(&mut self, messages: &Messages) -> Vec<(SeqNum, Uid)> {
+        let gone: Vec<(SeqNum, Uid)> = match messages.changes_since(self.told_expunges) {
+            Some(changes) => {
+                let mut uids = UidSet::new();
+                for change in changes.filter(|change| change.kind == ChangeKind::Expunged) {
+                    uids.extend(change.uids.iter());
+                }
+                uids.iter()
+                    .filter_map(|uid| Some((self.seq_of(uid)?, uid)))
+                    .collect()
+            }
+            None => self
+                .iter()
+                .filter(|(_, uid)| messages.position(*uid).is_none())
+                .collect(),
+        };
+        if gone.is_empty() {
+            return gone;
+        }
+        let gone_uids: UidSet = gone.iter().map(|(_, uid)| *uid).collect();
+        let old = std::mem::take(&mut self.runs);
+        for run in old {
+            self.push_without(run, &gone_uids);
+        }
+        if !self.recent.is_empty() {
+            self.recent = self
+                .recent
+                .iter()
+                .filter(|uid| !gone_uids.contains(*uid))
+                .collect();
+        }
+        gone.into_iter().rev().collect()
+    }
+
+    /// Adds what is left of a run.
+    fn push_without(&mut self, run: Run, gone: &UidSet) {
+        let mut next = run.first;
+        for range in gone
+            .ranges()
+            .skip_while(|range| *range.end() < run.first)
+            .take_while(|range| *range.start() <= run.last)
+        {
+            if *range.start() > next {
+                self.push_run(next, *range.start() - 1);
+            }
+            next = next.max(range.end().saturating_add(1));
+        }
+        if next <= run.last {
+            self.push_run(next, run.last);
+        }
+    }
+
+    fn push(&mut self, uid: Uid) {
+        self.push_run(uid.value(), uid.value());
+    }
+
+    fn push_run(&mut self, first: u32, last: u32) {
+        let before = self.len();
+        match self.runs.last_mut() {
+            Some(run) if run.last.saturating_add(1) == first => run.last = last,
+            _ => self.runs.push(Run {
+                first,
+                last,
+                before,
+            }),
+        }
+    }
+}
+
+/// The flags of a message as this connection sees them, `\Recent` apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenFlags {
+    /// System flags and keywords.
+    pub flags: Flags,
+    /// `\Recent`
+    pub recent: bool,
+}

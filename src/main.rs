@@ -1,0 +1,2 @@
+//! The `restante` binary: arguments in, exit status out.
+fn main() {}

@@ -1,0 +1,228 @@
+//! The contract between the I/O shell and a protocol.
+//!
+//! A [`Protocol`] is a state machine without sockets, clock or threads: the shell hands it octets that came in
+//! ([`Protocol::feed`]), asks what to do next ([`Protocol::step`]), and does as told. Both IMAP and POP3 sessions are one.
+//! Work that may touch a disk is announced by [`Step::Work`]; the shell then calls [`Protocol::work`] on a thread of the volume
+//! concerned, and no other method until that returns.
+//!
+//! What a session may ask of the shell goes through [`Host`].
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Output above which a protocol returns [`Step::Write`] before it makes more, in octets.
+///
+/// One piece of a large answer; the design allows a few hundred KiB (`design.md` §3).
+pub const HIGH_WATER_OCTETS: usize = 256 * 1024;
+
+/// A connection's protocol, as a state machine over octets.
+pub trait Protocol: Send + fmt::Debug {
+    /// Takes octets that the client sent. The shell feeds again only after [`Step::Wait`].
+    fn feed(&mut self, input: &[u8]);
+
+    /// Does what can be done without waiting, appends what is to be sent to `output`, and says what comes next.
+    ///
+    /// The first call makes the greeting. `output` may already hold octets; the shell writes it all before it obeys a
+    /// [`Step::Wait`], [`Step::StartTls`] or [`Step::Close`].
+    fn step(&mut self, now: Instant, output: &mut Vec<u8>) -> Step;
+
+    /// Runs the work that the last [`Step::Work`] announced; may block on the disk. Then comes [`Protocol::step`] again.
+    fn work(&mut self, output: &mut Vec<u8>);
+
+    /// The volume did not take the work announced: the command fails with a temporary error and the session goes on.
+    fn work_refused(&mut self, output: &mut Vec<u8>);
+
+    /// TLS is up, after [`Step::StartTls`]. Everything fed before is forgotten (RFC 9051 §6.2.1, RFC 2595 §4).
+    fn tls_started(&mut self, tls: TlsInfo);
+
+    /// The shell ends the session: appends the parting words of this protocol.
+    fn interrupt(&mut self, reason: Interrupt, output: &mut Vec<u8>);
+
+    /// True from the moment when the client has logged in.
+    fn is_authenticated(&self) -> bool;
+}
+
+/// What the shell shall do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Write the output, then call [`Protocol::step`] again.
+    Write,
+    /// Call [`Protocol::work`] on a thread of the volume that holds a path.
+    Work(Work),
+    /// Write the output, then wait for input, for a wake-up ([`Host::waker`]) or for the time-out.
+    Wait(Wait),
+    /// Write the output, then negotiate TLS, having thrown away any input that is waiting.
+    StartTls,
+    /// Write the output, then close.
+    Close,
+}
+
+/// Work for a volume's thread.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// A path on the volume concerned: the account's spool.
+    pub place: Arc<Path>,
+    /// Who is concerned; an account whose earlier work hangs gets no further threads.
+    pub account: Arc<str>,
+    /// Sent before hanging up when the deadline of the volume passes.
+    pub if_stuck: Vec<u8>,
+}
+
+/// What a session waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    /// The next input is wanted. False while the answer to an earlier command is being waited for.
+    pub input: bool,
+    /// Call [`Protocol::step`] when this moment comes, without ending the session.
+    pub at: Option<Instant>,
+    /// Which of the shell's time-outs applies to silence of the client.
+    pub patience: Patience,
+}
+
+/// How long a silent client is borne with; the durations are settings of the shell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Not logged in.
+    Greeted,
+    /// Logged in, no command in progress.
+    Idle,
+    /// In the middle of a command or literal.
+    Command,
+    /// No time-out: the session waits for something of ours.
+    Ours,
+}
+
+/// Why the shell ends a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// The server is stopping.
+    Shutdown,
+    /// Nothing came from the client for too long.
+    Timeout,
+    /// The account's slot is needed for a newer connection.
+    Displaced,
+    /// The account was disabled, removed, or its password changed.
+    Revoked,
+}
+
+/// What is known of the TLS layer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsInfo {
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: String,
+    /// The cipher suite's name.
+    pub cipher: String,
+    /// The server name that the client asked for.
+    pub server_name: Option<String>,
+}
+
+/// The two ends of a connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Number of the connection in this process, for the log.
+    pub id: u64,
+    /// The client.
+    pub remote: SocketAddr,
+    /// The address it connected to.
+    pub local: SocketAddr,
+    /// TLS, where it is up from the start.
+    pub tls: Option<TlsInfo>,
+    /// True where TLS may be started by command (STARTTLS, STLS).
+    pub may_start_tls: bool,
+}
+
+/// Called to have [`Protocol::step`] called again; from any thread, any number of times.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// What a session may ask of the I/O shell.
+pub trait Host: Send + Sync + fmt::Debug {
+    /// Wakes this session's connection.
+    fn waker(&self) -> Waker;
+
+    /// Counts this connection against the account.
+    ///
+    /// # Errors
+    /// The text for the client when the account has its number of connections and none could be closed to make room.
+    fn admit(&self, account: &str) -> Result<(), String>;
+
+    /// Numbers for the line that is logged when the connection ends.
+    fn tally(&self) -> &Tally;
+}
+
+/// Counts of one connection, shared with the shell, which logs them at the end.
+#[derive(Debug, Default)]
+pub struct Tally {
+    user: OnceLock<String>,
+    commands: AtomicU64,
+    messages_sent: AtomicU64,
+    messages_removed: AtomicU64,
+    messages_added: AtomicU64,
+}
+
+impl Tally {
+    /// Notes who logged in; the first call counts.
+    pub fn set_user(&self, user: &str) {
+        drop(self.user.set(user.to_owned()));
+    }
+
+    /// Who logged in.
+    pub fn user(&self) -> Option<&str> {
+        self.user.get().map(String::as_str)
+    }
+
+    /// One more command was read.
+    pub fn count_command(&self) {
+        self.commands.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A message's text was sent whole.
+    pub fn count_sent(&self) {
+        self.messages_sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many messages were expunged or deleted.
+    pub fn count_removed(&self, messages: u64) {
+        self.messages_removed.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    /// So many messages were appended or copied.
+    pub fn count_added(&self, messages: u64) {
+        self.messages_added.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    /// Commands, messages sent, messages removed, messages added.
+    pub fn totals(&self) -> [u64; 4] {
+        [
+            &self.commands,
+            &self.messages_sent,
+            &self.messages_removed,
+            &self.messages_added,
+        ]
+        .map(|n| n.load(Ordering::Relaxed))
+    }
+}
+
+impl Wait {
+    /// Waits for the client's next octets.
+    pub const fn for_input(patience: Patience) -> Self {
+        Self {
+            input: true,
+            at: None,
+            patience,
+        }
+    }
+
+    /// Waits until `now + delay`, reading nothing.
+    pub fn for_delay(now: Instant, delay: Duration) -> Self {
+        Self {
+            input: false,
+            at: now.checked_add(delay),
+            patience: Patience::Ours,
+        }
+    }
+}
