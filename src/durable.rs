@@ -1,0 +1,1 @@
+//! Writing files so that what is acknowledged survives a crash; locks with time-outs.

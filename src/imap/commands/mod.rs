@@ -1,0 +1,4 @@
+//! commands
+
+mod fetch;
+mod search;

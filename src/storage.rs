@@ -1,0 +1,1 @@
+//! Volumes: bounded threads and a deadline for everything that touches a disk.

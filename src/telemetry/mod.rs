@@ -1,0 +1,1 @@
+//! Logging: subscriber set-up, names of events, counters.
