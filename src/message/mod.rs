@@ -1,1 +1,12 @@
-//! RFC 5322 and MIME, pure: header fields, addresses, structure, sections, line ends.
+//! RFC 5322 and MIME, pure: header fields, addresses, envelope, structure, sections, line ends, text search.
+//!
+//! Everything works on the octets as stored, with LF, CRLF or mixed line ends; ranges are offsets into them, sizes and line counts are those
+//! of the wire form, where every line ends in CRLF. Nothing here fails: what cannot be understood is passed over, and raw octets stay
+//! reachable. Time is linear, memory bounded by the named limits of each module.
+
+pub(crate) mod address;
+pub(crate) mod envelope;
+pub(crate) mod header;
+pub(crate) mod lines;
+pub(crate) mod structure;
+pub(crate) mod text;
