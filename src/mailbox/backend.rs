@@ -10,7 +10,7 @@ use super::uid_set::UidSet;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Why a store could not do as asked, by whose fault it is.
 ///
@@ -233,8 +233,8 @@ pub struct FlagChange {
 /// What STORE did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stored {
-    /// The mod-sequence of the change; the highest one if nothing changed.
-    pub mod_seq: ModSeq,
+    /// The mod-sequence of the change; none if all messages had these flags already.
+    pub mod_seq: Option<ModSeq>,
     /// Messages left alone because they were changed after `unchanged_since`.
     pub modified: UidSet,
     /// Messages that are no longer there.
@@ -319,6 +319,23 @@ pub trait Mailbox: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Error::Unavailable`]
     fn lock_maildrop(&self) -> Result<Option<Box<dyn MaildropLock>>>;
+}
+
+impl dyn Mailbox + '_ {
+    /// Takes [`Mailbox::messages`] to read. *Quick.*
+    pub fn read(&self) -> RwLockReadGuard<'_, Messages> {
+        // a panic elsewhere leaves whole columns: nothing is half written while the lock is held
+        self.messages()
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes [`Mailbox::messages`] to change them. *Quick.*
+    pub fn write(&self) -> RwLockWriteGuard<'_, Messages> {
+        self.messages()
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Keeps a waker registered while it lives.

@@ -169,11 +169,11 @@ impl Messages {
     }
 
     /// Adds messages that arrived together: UID, flags and size if known, by rising UID, each above all there are. What does not rise
-    /// is passed over. Returns the mod-sequence of the arrival.
+    /// is passed over. Returns the mod-sequence of the arrival; none if nothing arrived.
     pub fn arrive(
         &mut self,
         arrivals: impl IntoIterator<Item = (Uid, Flags, Option<u64>)>,
-    ) -> ModSeq {
+    ) -> Option<ModSeq> {
         let mod_seq = self.highest_mod_seq.next();
         let mut arrived = UidSet::new();
         for (uid, flags, size) in arrivals {
@@ -191,8 +191,11 @@ impl Messages {
     }
 
     /// Sets flags of messages, in one change; those whose flags are so already, or that are not there, are not part of it. Returns the
-    /// mod-sequence of the change, or the highest one if nothing changed.
-    pub fn set_flags(&mut self, new_flags: impl IntoIterator<Item = (Uid, Flags)>) -> ModSeq {
+    /// mod-sequence of the change; none if nothing changed.
+    pub fn set_flags(
+        &mut self,
+        new_flags: impl IntoIterator<Item = (Uid, Flags)>,
+    ) -> Option<ModSeq> {
         let mod_seq = self.highest_mod_seq.next();
         let mut changed = UidSet::new();
         for (uid, flags) in new_flags {
@@ -211,8 +214,8 @@ impl Messages {
         self.note(ChangeKind::Flags, mod_seq, changed)
     }
 
-    /// Removes messages, in one change. Returns the mod-sequence of the change, or the highest one if none was there.
-    pub fn expunge(&mut self, uids: &UidSet) -> ModSeq {
+    /// Removes messages, in one change. Returns the mod-sequence of the change; none if none of them was there.
+    pub fn expunge(&mut self, uids: &UidSet) -> Option<ModSeq> {
         let mod_seq = self.highest_mod_seq.next();
         let gone: UidSet = uids
             .iter()
@@ -288,9 +291,9 @@ impl Messages {
         })
     }
 
-    fn note(&mut self, kind: ChangeKind, mod_seq: ModSeq, uids: UidSet) -> ModSeq {
+    fn note(&mut self, kind: ChangeKind, mod_seq: ModSeq, uids: UidSet) -> Option<ModSeq> {
         if uids.is_empty() {
-            return self.highest_mod_seq;
+            return None;
         }
         self.highest_mod_seq = mod_seq;
         self.changes.push_back(Change {
@@ -303,7 +306,7 @@ impl Messages {
         {
             self.changes_floor = forgotten.mod_seq;
         }
-        mod_seq
+        Some(mod_seq)
     }
 }
 

@@ -152,6 +152,26 @@ impl View {
             })
     }
 
+    /// Numbers and UIDs of all messages whose number lies in a range, rising.
+    pub fn numbered(&self, first: u32, last: u32) -> impl Iterator<Item = (SeqNum, Uid)> + '_ {
+        let (first, last) = (first.max(1) - 1, last.min(self.len()));
+        let from = self
+            .runs
+            .partition_point(|run| run.before <= first)
+            .saturating_sub(1);
+        self.runs
+            .iter()
+            .skip(from)
+            .take_while(move |run| run.before < last)
+            .flat_map(move |run| {
+                let end = run.before + (run.last - run.first) + 1;
+                (run.before.max(first)..end.min(last)).filter_map(move |index| {
+                    let uid = Uid::new(run.first + (index - run.before))?;
+                    Some((SeqNum::at(index as usize), uid))
+                })
+            })
+    }
+
     /// Numbers and UIDs of all messages, rising.
     pub fn iter(&self) -> impl Iterator<Item = (SeqNum, Uid)> + '_ {
         self.uids_within(1, u32::MAX)
@@ -164,18 +184,25 @@ impl View {
         }
     }
 
+    /// True if [`View::sync`] would find nothing.
+    pub fn is_current(&self, messages: &Messages, expunges: Expunges) -> bool {
+        let told = match expunges {
+            Expunges::Tell => self.told_expunges,
+            Expunges::Hold => self.told,
+        };
+        told == messages.highest_mod_seq()
+    }
+
     /// Brings the view up to date, as far as `expunges` allows, and returns what the client must hear.
     ///
     /// The recent messages go to this connection if it `claims` them.
     pub fn sync(&mut self, messages: &mut Messages, expunges: Expunges, claims: bool) -> Changes {
         let mut changes = Changes::default();
-        let tell_expunges =
-            expunges == Expunges::Tell && self.told_expunges < messages.highest_mod_seq();
-        if self.told == messages.highest_mod_seq() && !tell_expunges {
+        if self.is_current(messages, expunges) {
             return changes;
         }
         let changed = self.changed_flags(messages);
-        if tell_expunges {
+        if expunges == Expunges::Tell {
             changes.expunged = self.remove_expunged(messages);
             self.told_expunges = messages.highest_mod_seq();
         }
@@ -306,4 +333,84 @@ pub struct SeenFlags {
     pub flags: Flags,
     /// `\Recent`
     pub recent: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailbox::flag::SystemFlag;
+    use crate::mailbox::id::UidValidity;
+
+    fn messages(uids: &[u32]) -> Messages {
+        let mut messages = Messages::new(UidValidity::new(1).unwrap(), Uid::MIN, ModSeq::ZERO);
+        messages.arrive(
+            uids.iter()
+                .map(|uid| (Uid::new(*uid).unwrap(), Flags::NONE, None)),
+        );
+        messages
+    }
+
+    fn numbers(found: impl Iterator<Item = (SeqNum, Uid)>) -> Vec<(u32, u32)> {
+        found
+            .map(|(seq_num, uid)| (seq_num.value(), uid.value()))
+            .collect()
+    }
+
+    #[test]
+    fn finds_messages_by_number_and_by_uid() {
+        let uids = [2, 3, 4, 7, 9, 10];
+        let view = View::open(&mut messages(&uids), false);
+        let all: Vec<(u32, u32)> = (1..).zip(uids).collect();
+        for first in 0..12 {
+            for last in 0..12 {
+                let within = |n: u32| first <= n && n <= last;
+                assert_eq!(
+                    numbers(view.numbered(first, last)),
+                    all.iter()
+                        .copied()
+                        .filter(|(n, _)| within(*n))
+                        .collect::<Vec<_>>()
+                );
+                assert_eq!(
+                    numbers(view.uids_within(first, last)),
+                    all.iter()
+                        .copied()
+                        .filter(|(_, uid)| within(*uid))
+                        .collect::<Vec<_>>()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn holds_expunges_and_tells_them_later() {
+        let mut messages = messages(&[1, 2, 3, 4]);
+        let mut view = View::open(&mut messages, false);
+        messages.expunge(&[2, 3].iter().filter_map(|uid| Uid::new(*uid)).collect());
+        assert!(!view.is_current(&messages, Expunges::Tell));
+        assert!(view.sync(&mut messages, Expunges::Hold, false).is_empty());
+        assert!(view.is_current(&messages, Expunges::Hold));
+        assert_eq!(view.len(), 4);
+        let changes = view.sync(&mut messages, Expunges::Tell, false);
+        assert_eq!(numbers(changes.expunged.into_iter()), [(3, 3), (2, 2)]);
+        assert_eq!(numbers(view.iter()), [(1, 1), (2, 4)]);
+        assert!(view.is_current(&messages, Expunges::Tell));
+    }
+
+    #[test]
+    fn keeps_own_changes_to_itself_and_tells_those_of_others() {
+        let mut messages = messages(&[1, 2, 3]);
+        let mut view = View::open(&mut messages, false);
+        let set = |messages: &mut Messages, uid: u32, flag| {
+            let flags = Flags::NONE.with(flag);
+            messages.set_flags([(Uid::new(uid).unwrap(), flags)])
+        };
+        let others = set(&mut messages, 1, SystemFlag::Seen);
+        let own = set(&mut messages, 2, SystemFlag::Seen);
+        assert!(others < own);
+        assert_eq!(set(&mut messages, 2, SystemFlag::Seen), None);
+        view.silence(own.unwrap());
+        let changes = view.sync(&mut messages, Expunges::Hold, false);
+        assert_eq!(numbers(changes.flags.into_iter()), [(1, 1)]);
+    }
 }

@@ -21,6 +21,26 @@ pub(crate) struct Selected {
     pub(crate) read_only: bool,
     /// What the last SEARCH saved (`$`).
     pub(crate) saved: UidSet,
+    /// How many keywords the client has been told of by FLAGS.
+    pub(crate) told_keywords: usize,
+}
+
+impl Selected {
+    /// The state of a connection that has just opened a mailbox.
+    pub(crate) fn open(mailbox: Arc<dyn Mailbox>, name: MailboxName, read_only: bool) -> Self {
+        let mut messages = mailbox.write();
+        let view = View::open(&mut messages, !read_only);
+        let told_keywords = messages.keywords().iter().count();
+        drop(messages);
+        Self {
+            mailbox,
+            view,
+            name,
+            read_only,
+            saved: UidSet::new(),
+            told_keywords,
+        }
+    }
 }
 
 /// What the client has switched on by ENABLE, and what follows from it.
@@ -30,6 +50,13 @@ pub(crate) struct Dialect {
     pub(crate) rev2: bool,
     /// `ENABLE UTF8=ACCEPT`: UTF-8 in quoted strings.
     pub(crate) utf8: bool,
+}
+
+impl Dialect {
+    /// True if names and quoted strings are UTF-8.
+    pub(crate) const fn is_utf8(self) -> bool {
+        self.rev2 || self.utf8
+    }
 }
 
 /// Whether a command has more to say.
