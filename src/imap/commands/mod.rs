@@ -1,4 +1,4 @@
 //! commands
 
-mod fetch;
-mod search;
+pub(crate) mod fetch;
+pub(crate) mod search;

@@ -170,6 +170,8 @@ pub struct AppendMessage {
     pub internal_date: Option<i64>,
     /// The literal that follows.
     pub literal: LiteralHeader,
+    /// Given as `UTF8 (~{n}…)` (RFC 6855 §4): its header may hold UTF-8.
+    pub utf8: bool,
 }
 
 /// What comes after a message's octets in APPEND.
