@@ -144,11 +144,14 @@ pub trait Host: Send + Sync + fmt::Debug {
     /// Wakes this session's connection.
     fn waker(&self) -> Waker;
 
-    /// Counts this connection against the account.
+    /// Counts this connection against the account; counted once, however often it is called.
     ///
     /// # Errors
     /// The text for the client when the account has its number of connections and none could be closed to make room.
     fn admit(&self, account: &str) -> Result<(), String>;
+
+    /// Seconds since 1970, for what is told in terms of a day (SEARCH YOUNGER).
+    fn unix_time(&self) -> i64;
 
     /// Numbers for the line that is logged when the connection ends.
     fn tally(&self) -> &Tally;
