@@ -12,3 +12,6 @@ pub mod messages;
 pub mod name;
 pub mod uid_set;
 pub mod view;
+
+#[cfg(test)]
+mod view_tests;

@@ -202,21 +202,15 @@ impl View {
             return changes;
         }
         let changed = self.changed_flags(messages);
+        let recent_before = self.recent.len();
         if expunges == Expunges::Tell {
             changes.expunged = self.remove_expunged(messages);
             self.told_expunges = messages.highest_mod_seq();
         }
-        let recent_before = self.recent.len();
         let known = self.last_uid().map_or(0, Uid::value);
-        self.recent.extend(
-            if claims {
-                messages.claim_recent()
-            } else {
-                UidSet::new()
-            }
-            .iter(),
-        );
-        if !claims {
+        if claims {
+            self.recent.extend(messages.claim_recent().iter());
+        } else {
             self.recent.extend(messages.recent().iter());
         }
         let before = self.len();
@@ -277,35 +271,31 @@ impl View {
             return gone;
         }
         let gone_uids: UidSet = gone.iter().map(|(_, uid)| *uid).collect();
-        let old = std::mem::take(&mut self.runs);
-        for run in old {
-            self.push_without(run, &gone_uids);
+        self.remove(&gone_uids);
+        gone.into_iter().rev().collect()
+    }
+
+    /// Takes messages out of the runs and out of the recent ones. All of them are in the view, so no range reaches over two runs.
+    fn remove(&mut self, gone: &UidSet) {
+        let mut ranges = gone.ranges().peekable();
+        for run in std::mem::take(&mut self.runs) {
+            let mut next = run.first;
+            while let Some(range) = ranges.next_if(|range| *range.start() <= run.last) {
+                if *range.start() > next {
+                    self.push_run(next, *range.start() - 1);
+                }
+                next = next.max(range.end().saturating_add(1));
+            }
+            if next <= run.last {
+                self.push_run(next, run.last);
+            }
         }
         if !self.recent.is_empty() {
             self.recent = self
                 .recent
                 .iter()
-                .filter(|uid| !gone_uids.contains(*uid))
+                .filter(|uid| !gone.contains(*uid))
                 .collect();
-        }
-        gone.into_iter().rev().collect()
-    }
-
-    /// Adds what is left of a run.
-    fn push_without(&mut self, run: Run, gone: &UidSet) {
-        let mut next = run.first;
-        for range in gone
-            .ranges()
-            .skip_while(|range| *range.end() < run.first)
-            .take_while(|range| *range.start() <= run.last)
-        {
-            if *range.start() > next {
-                self.push_run(next, *range.start() - 1);
-            }
-            next = next.max(range.end().saturating_add(1));
-        }
-        if next <= run.last {
-            self.push_run(next, run.last);
         }
     }
 

@@ -16,7 +16,7 @@ use crate::mailbox::uid_set::UidSet;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 /// One mailbox. See [`super::Memory::mailbox`].
 #[derive(Debug)]
@@ -231,13 +231,11 @@ impl MemoryMailbox {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Messages> {
-        self.messages.read().unwrap_or_else(PoisonError::into_inner)
+        (self as &dyn Mailbox).read()
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Messages> {
-        self.messages
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
+        (self as &dyn Mailbox).write()
     }
 }
 

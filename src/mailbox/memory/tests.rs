@@ -190,7 +190,7 @@ fn store_tells_what_it_left_alone() {
         .store(&uids(&[2]), &add_flags(&[SystemFlag::Seen], &["k"]))
         .unwrap();
     let conditional = FlagChange {
-        unchanged_since: Some(ModSeq(first.mod_seq.0 - 1)),
+        unchanged_since: first.mod_seq.map(|mod_seq| ModSeq(mod_seq.0 - 1)),
         ..add_flags(&[SystemFlag::Deleted], &[])
     };
     let second = inbox.store(&all, &conditional).unwrap();
