@@ -1,1 +1,0 @@
-//! Writing files so that what is acknowledged survives a crash; locks with time-outs.
