@@ -10,6 +10,6 @@ mod message;
 pub mod pop3;
 pub mod protocol;
 pub mod server;
-mod storage;
+pub mod storage;
 pub mod store;
 pub mod telemetry;

@@ -100,6 +100,8 @@ pub enum Patience {
 /// Why the shell ends a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interrupt {
+    /// The server has its number of connections: instead of the greeting.
+    Full,
     /// The server is stopping.
     Shutdown,
     /// Nothing came from the client for too long.
