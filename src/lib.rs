@@ -1,9 +1,38 @@
-//! restante.
+//! restante: a POP3 and IMAP server for the mail that an MTA delivers into Maildir spools.
+//!
+//! ```text
+//!  server/:      ┌──────────────────────── no sockets, no clock, no async ────────────────────────
+//!  sockets, ───► │ framer ──► parser ──► Command ──► Session ──► handler ──► mailbox::View ──► store
+//!  TLS, timers,  │ lines,     nom,       typed       state,      one file    snapshot,         Maildir
+//!  threads       │ literals   ABNF                   table.rs    / command   seq ↔ UID
+//!          ◄──── │ encoder ◄── Response, typed ◄───── sync ◄──── Changes: EXISTS, EXPUNGE, FETCH ◄──┘
+//! ```
+//!
+//! | module | what it is | may import |
+//! |---|---|---|
+//! | [`protocol`] | contract between the I/O shell and a protocol: octets in, steps out | nothing |
+//! | [`mailbox`] | what IMAP and POP3 share: messages, flags, names, views; the traits of a store; a store in memory | nothing |
+//! | `encoding` | base64, modified UTF-7, encoded words, charsets, dates | nothing |
+//! | `durable` | the only code that makes a change of a file final; locks | nothing |
+//! | `storage` | volumes: bounded threads and a deadline for every disk job | nothing |
+//! | `message` | RFC 5322 and MIME: header, envelope, structure, sections, line ends | `encoding` |
+//! | [`auth`] | credentials, mechanisms, hashing pool, policy | `encoding`, `durable` |
+//! | [`imap`], [`pop3`] | the two protocols, never importing each other | `protocol`, `mailbox`, `message`, `auth`, `encoding` |
+//! | [`store`] | Maildir behind the traits of `mailbox` | `mailbox`, `message`, `encoding`, `durable` |
+//! | [`config`], [`telemetry`] | settings as plain data; logging | serde; tracing set-up |
+//! | [`server`] | sockets, TLS, timers, limits, shutdown | all above |
+//! | [`cli`] | the command line | everything |
+//!
+//! `tests/layering.rs` holds the code to this table. Handlers are synchronous; what may touch a disk runs on the bounded threads of
+//! its volume ([`protocol::Step::Work`]), so that a hung file system stops only those whose mail lies on it.
+
 pub mod auth;
 pub mod cli;
 pub mod config;
 mod durable;
 mod encoding;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod imap;
 pub mod mailbox;
 mod message;
