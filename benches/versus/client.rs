@@ -275,14 +275,6 @@ impl Client {
         }
     }
 
-    /// Limits how long an answer is waited for.
-    pub fn set_timeout(&mut self, timeout: Duration) -> io::Result<()> {
-        match &self.stream {
-            Stream::Plain(socket) => socket.set_read_timeout(Some(timeout)),
-            Stream::Tls(stream) => stream.sock.set_read_timeout(Some(timeout)),
-        }
-    }
-
     /// Gives up memory between uses, for thousands of idle connections.
     pub fn shrink(&mut self) {
         if self.start == self.end {

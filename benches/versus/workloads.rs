@@ -684,7 +684,7 @@ fn idlers(context: &Context, server: &mut Server, quantile: f64) -> io::Result<M
                             .wait_for(&format!("* {} EXISTS", 101 + delivery))
                             .is_ok()
                         {
-                            drop(sender.send(begun.elapsed()));
+                            let _ = sender.send(begun.elapsed());
                         }
                     }
                 });
