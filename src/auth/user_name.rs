@@ -1,0 +1,98 @@
+//! Names of accounts: one validated type, since a name becomes part of a path and of queries.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Longest name, in octets: local part (64) and domain (255) of RFC 5321 §4.5.3.1, with the `@`.
+pub const MAX_OCTETS: usize = 320;
+
+/// An account's name, in lower case: letters and digits of any script, and `.`, `-`, `_`, `+`, `=`, `@`, `'`, `!`, `#`, `&`, `~`. It does not
+/// begin with a dot or dash and has no empty part, so that it can stand in a path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserName(Arc<str>);
+
+/// Why a text is not an account's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a user name has at most 320 octets: letters, digits and .-_+=@'!#&~ and begins with a letter, digit or underscore"
+)]
+pub struct InvalidUserName;
+
+impl UserName {
+    /// Checks a name and puts it in lower case.
+    ///
+    /// # Errors
+    /// [`InvalidUserName`]
+    pub fn new(text: &str) -> Result<Self, InvalidUserName> {
+        let lower = text.to_lowercase();
+        let allowed = |c: char| c.is_alphanumeric() || ".-_+=@'!#&~".contains(c);
+        let begins_well = |part: &str| {
+            part.chars()
+                .next()
+                .is_some_and(|c| c.is_alphanumeric() || c == '_')
+        };
+        let parts = lower.split('@').count();
+        let good = lower.len() <= MAX_OCTETS
+            && parts <= 2
+            && lower.split('@').all(begins_well)
+            && lower.chars().all(allowed)
+            && !lower.contains("..");
+        if good {
+            Ok(Self(lower.into()))
+        } else {
+            Err(InvalidUserName)
+        }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name, shared.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_what_can_stand_in_a_path() {
+        for (text, expected) in [
+            ("Anna", Some("anna")),
+            ("anna.b+c@Example.ORG", Some("anna.b+c@example.org")),
+            ("müller@例え.jp", Some("müller@例え.jp")),
+            ("_service", Some("_service")),
+            ("", None),
+            (".", None),
+            ("..", None),
+            ("a/../b", None),
+            ("a/b", None),
+            ("a..b", None),
+            ("@example.org", None),
+            ("a@", None),
+            ("a@b@c", None),
+            ("-rf", None),
+            ("a b", None),
+            ("a\0b", None),
+            ("a%b", None),
+            ("a'b", Some("a'b")),
+        ] {
+            assert_eq!(
+                UserName::new(text).ok().as_ref().map(UserName::as_str),
+                expected,
+                "{text:?}"
+            );
+        }
+        assert!(UserName::new(&"a".repeat(321)).is_err());
+    }
+}
