@@ -1,1 +1,0 @@
-//! Volumes: bounded threads and a deadline for everything that touches a disk.
