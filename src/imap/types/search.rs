@@ -104,9 +104,9 @@ pub enum SearchKey {
     /// UID with a set
     Uid(SequenceSet),
     /// NOT
-    Not(Box<SearchKey>),
-    /// OR
-    Or(Box<SearchKey>, Box<SearchKey>),
-    /// Parentheses, and the criteria of the whole: all must hold.
-    And(Vec<SearchKey>),
+    Not(Box<Self>),
+    /// OR, a chain of them as one: at least two, of which one must hold.
+    Or(Vec<Self>),
+    /// Parentheses, and the criteria of the whole: at least two, all of which must hold.
+    And(Vec<Self>),
 }

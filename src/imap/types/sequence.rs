@@ -1,6 +1,6 @@
 //! Sequence sets and windows (RFC 9051 §9, `sequence-set`; RFC 9394 §3, `partial-range`).
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 /// One end of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum SequenceSet {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OctetWindow {
     /// First octet, from 0.
-    pub origin: u32,
+    pub origin: u64,
     /// How many at most; never 0.
-    pub octets: NonZeroU32,
+    pub octets: NonZeroU64,
 }

@@ -1,0 +1,201 @@
+//! FETCH (RFC 9051 §6.4.5).
+
+use super::core::{ParseResult, after_sp, astring, fail, list1, named, number64, nz_number, word};
+use super::sequence::sequence_set;
+use crate::imap::types::command::CommandBody;
+use crate::imap::types::fetch::{FetchItem, Section, SectionText};
+use crate::imap::types::sequence::OctetWindow;
+use nom::Parser;
+use nom::branch::alt;
+use nom::bytes::complete::{tag_no_case, take_while1};
+use nom::character::complete::char as octet;
+use nom::combinator::{cut, map, opt, value};
+use nom::multi::separated_list1;
+use nom::sequence::{delimited, preceded};
+use std::num::{NonZeroU32, NonZeroU64};
+
+/// Most different items of one FETCH: each may be a whole message again.
+const MAX_ITEMS: usize = 128;
+
+/// Most header names of one section.
+const MAX_HEADER_NAMES: usize = 256;
+
+/// Longest part number, in levels.
+const MAX_PART_LEVELS: usize = 256;
+
+/// `fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")")`; what follows the
+/// name
+pub(super) fn fetch(uid: bool) -> impl FnMut(&[u8]) -> ParseResult<'_, CommandBody> {
+    move |input| {
+        let (rest, set) = after_sp(sequence_set).parse(input)?;
+        let one = map(fetch_att, |item| vec![item]);
+        let items = alt((fetch_macro, list1(fetch_att), one));
+        let (rest, given) = after_sp(items).parse(rest)?;
+        let mut items = Vec::new();
+        for item in given {
+            if !items.contains(&item) {
+                items.push(item);
+            }
+            if items.len() > MAX_ITEMS {
+                return fail(rest, "fewer data items");
+            }
+        }
+        Ok((rest, CommandBody::Fetch { uid, set, items }))
+    }
+}
+
+/// `"ALL" / "FULL" / "FAST"`
+fn fetch_macro(input: &[u8]) -> ParseResult<'_, Vec<FetchItem>> {
+    let fast = [
+        FetchItem::Flags,
+        FetchItem::InternalDate,
+        FetchItem::Rfc822Size,
+    ];
+    let more = match () {
+        () if word("FAST").parse(input).is_ok() => vec![],
+        () if word("ALL").parse(input).is_ok() => vec![FetchItem::Envelope],
+        () if word("FULL").parse(input).is_ok() => vec![FetchItem::Envelope, FetchItem::Body],
+        () => return fail(input, "ALL, FULL or FAST"),
+    };
+    let (rest, _) = take_while1(|b: u8| b.is_ascii_alphabetic()).parse(input)?;
+    Ok((rest, fast.into_iter().chain(more).collect()))
+}
+
+/// `fetch-att = "ENVELOPE" / "FLAGS" / "INTERNALDATE" / "RFC822.SIZE" / "BODY" ["STRUCTURE"] / "UID" / "BODY" section [partial] /
+/// "BODY.PEEK" section [partial] / "BINARY" [".PEEK"] section-binary [partial] / "BINARY.SIZE" section-binary`
+///
+/// and `"RFC822" [".HEADER" / ".TEXT"]` of RFC 3501 §9.
+fn fetch_att(input: &[u8]) -> ParseResult<'_, FetchItem> {
+    let is_name_char = |b: u8| b.is_ascii_alphanumeric() || b == b'.';
+    let (rest, name) = named("a data item of FETCH", take_while1(is_name_char)).parse(input)?;
+    let has_section = rest.first() == Some(&b'[');
+    let item = match (name.to_ascii_uppercase().as_slice(), has_section) {
+        (b"UID", false) => FetchItem::Uid,
+        (b"FLAGS", false) => FetchItem::Flags,
+        (b"INTERNALDATE", false) => FetchItem::InternalDate,
+        (b"RFC822.SIZE", false) => FetchItem::Rfc822Size,
+        (b"ENVELOPE", false) => FetchItem::Envelope,
+        (b"BODYSTRUCTURE", false) => FetchItem::BodyStructure,
+        (b"BODY", false) => FetchItem::Body,
+        (b"RFC822", false) => FetchItem::Rfc822,
+        (b"RFC822.HEADER", false) => FetchItem::Rfc822Header,
+        (b"RFC822.TEXT", false) => FetchItem::Rfc822Text,
+        (b"BODY", true) => return body_section(false).parse(rest),
+        (b"BODY.PEEK", true) => return body_section(true).parse(rest),
+        (b"BINARY", true) => return binary(false).parse(rest),
+        (b"BINARY.PEEK", true) => return binary(true).parse(rest),
+        (b"BINARY.SIZE", true) => {
+            return map(section_binary, |part| FetchItem::BinarySize { part }).parse(rest);
+        }
+        _ => return fail(input, "a data item of FETCH that is offered"),
+    };
+    Ok((rest, item))
+}
+
+/// `section [partial]` of BODY
+fn body_section(peek: bool) -> impl FnMut(&[u8]) -> ParseResult<'_, FetchItem> {
+    move |input| {
+        map((section, opt(partial)), |(section, window)| {
+            FetchItem::BodySection {
+                peek,
+                section,
+                window,
+            }
+        })
+        .parse(input)
+    }
+}
+
+/// `section-binary [partial]` of BINARY
+fn binary(peek: bool) -> impl FnMut(&[u8]) -> ParseResult<'_, FetchItem> {
+    move |input| {
+        map((section_binary, opt(partial)), |(part, window)| {
+            FetchItem::Binary { peek, part, window }
+        })
+        .parse(input)
+    }
+}
+
+/// `section-binary = "[" [section-part] "]"`
+fn section_binary(input: &[u8]) -> ParseResult<'_, Vec<NonZeroU32>> {
+    let part = map(opt(section_part), Option::unwrap_or_default);
+    delimited(octet('['), part, named("]", octet(']'))).parse(input)
+}
+
+/// `section = "[" [section-spec] "]"`
+///
+/// `section-spec = section-msgtext / (section-part ["." section-text])`, `section-text = section-msgtext / "MIME"`
+fn section(input: &[u8]) -> ParseResult<'_, Section> {
+    let mime = value(SectionText::Mime, tag_no_case("MIME"));
+    let of_part = (
+        section_part,
+        map(
+            opt(preceded(octet('.'), alt((mime, section_msgtext)))),
+            Option::unwrap_or_default,
+        ),
+    );
+    let of_message = map(opt(section_msgtext), |text| {
+        (Vec::new(), text.unwrap_or_default())
+    });
+    let spec = map(alt((of_part, of_message)), |(part, text)| Section {
+        part,
+        text,
+    });
+    delimited(octet('['), spec, named("a section or ]", octet(']'))).parse(input)
+}
+
+/// `section-part = nz-number *("." nz-number)`
+fn section_part(input: &[u8]) -> ParseResult<'_, Vec<NonZeroU32>> {
+    let (rest, part) = separated_list1(octet('.'), nz_number).parse(input)?;
+    if part.len() > MAX_PART_LEVELS {
+        return fail(input, "a shorter part number");
+    }
+    Ok((rest, part))
+}
+
+/// `section-msgtext = "HEADER" / "HEADER.FIELDS" [".NOT"] SP header-list / "TEXT"`
+fn section_msgtext(input: &[u8]) -> ParseResult<'_, SectionText> {
+    alt((
+        preceded(
+            tag_no_case("HEADER.FIELDS.NOT"),
+            cut(map(after_sp(header_list), SectionText::HeaderFieldsNot)),
+        ),
+        preceded(
+            tag_no_case("HEADER.FIELDS"),
+            cut(map(after_sp(header_list), SectionText::HeaderFields)),
+        ),
+        value(SectionText::Header, word_before_bracket("HEADER")),
+        value(SectionText::Text, word_before_bracket("TEXT")),
+    ))
+    .parse(input)
+}
+
+/// A word that ends the section.
+fn word_before_bracket<'a>(
+    word: &'static str,
+) -> impl Parser<&'a [u8], Output = (), Error = super::core::Expected> {
+    value((), (tag_no_case(word), nom::combinator::peek(octet(']'))))
+}
+
+/// `header-list = "(" header-fld-name *(SP header-fld-name) ")"`
+fn header_list(input: &[u8]) -> ParseResult<'_, Vec<Vec<u8>>> {
+    let (rest, names) = list1(named("a header field name", astring)).parse(input)?;
+    if names.len() > MAX_HEADER_NAMES {
+        return fail(input, "fewer header field names");
+    }
+    Ok((rest, names))
+}
+
+/// `partial = "<" number64 "." nz-number64 ">"`
+fn partial(input: &[u8]) -> ParseResult<'_, OctetWindow> {
+    let (rest, (origin, _, octets)) = delimited(
+        octet('<'),
+        (number64, named(".", octet('.')), number64),
+        named(">", octet('>')),
+    )
+    .parse(input)?;
+    match NonZeroU64::new(octets) {
+        Some(octets) => Ok((rest, OctetWindow { origin, octets })),
+        None => fail(input, "a number of octets above 0"),
+    }
+}

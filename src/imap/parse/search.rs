@@ -1,0 +1,299 @@
+//! SEARCH (RFC 9051 §6.4.4).
+//!
+//! Criteria are read with a stack of our own, not by recursion: OR of hundreds of terms is what clients send. Chains of OR and of AND
+//! become one list, so that what nests deeper than [`MAX_DEPTH`] is nonsense.
+
+use super::core::{
+    Expected, ParseResult, after_sp, astring, blanks, end, fail, list0, name, named, number64,
+    nz_number, sp, word,
+};
+use super::date::date;
+use super::sequence::sequence_set;
+use super::store::keyword;
+use crate::imap::types::command::CommandBody;
+use crate::imap::types::search::{DateKind, DateTest, Search, SearchKey, SearchReturns};
+use crate::mailbox::flag::SystemFlag;
+use nom::Parser;
+use nom::branch::alt;
+use nom::bytes::complete::take_while1;
+use nom::character::complete::char as octet;
+use nom::combinator::{cut, map, opt};
+use nom::sequence::preceded;
+
+/// Deepest nesting of NOT, OR and parentheses, where it is not a chain of the same.
+pub(crate) const MAX_DEPTH: usize = 50;
+
+/// Most criteria in one SEARCH.
+pub(crate) const MAX_KEYS: usize = 4096;
+
+/// `search = "SEARCH" [search-return-opts] SP search-program`; what follows the name
+///
+/// `search-program = ["CHARSET" SP charset SP] search-key *(SP search-key)`
+pub(super) fn search(uid: bool) -> impl FnMut(&[u8]) -> ParseResult<'_, CommandBody> {
+    move |input| {
+        let return_opts = preceded(word("RETURN"), cut(after_sp(search_returns)));
+        let (rest, returns) = opt(after_sp(return_opts)).parse(input)?;
+        let charset = preceded(word("CHARSET"), cut(after_sp(named("a charset", astring))));
+        let (rest, charset) = opt(after_sp(charset)).parse(rest)?;
+        let (rest, key) = search_keys(rest)?;
+        let search = Search {
+            returns,
+            charset,
+            key,
+        };
+        Ok((rest, CommandBody::Search { uid, search }))
+    }
+}
+
+/// `search-return-opts = SP "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")"`; here the list
+fn search_returns(input: &[u8]) -> ParseResult<'_, SearchReturns> {
+    let (rest, names) = list0(named("a return option", name)).parse(input)?;
+    let mut returns = SearchReturns::default();
+    for name in names {
+        match name.as_str() {
+            "MIN" => returns.min = true,
+            "MAX" => returns.max = true,
+            "ALL" => returns.all = true,
+            "COUNT" => returns.count = true,
+            "SAVE" => returns.save = true,
+            _ => return fail(input, "return options of SEARCH that are offered"),
+        }
+    }
+    Ok((rest, returns))
+}
+
+/// A criterion and how deep it nests.
+#[derive(Debug)]
+struct Criterion {
+    key: SearchKey,
+    depth: usize,
+}
+
+/// Something that waits for its criteria.
+#[derive(Debug)]
+enum Open {
+    /// Parentheses, or at the bottom the whole program: any number.
+    All(Vec<Criterion>),
+    /// NOT: one.
+    Not,
+    /// OR: two; the first, when it is there.
+    Or(Option<Criterion>),
+}
+
+/// `SP search-key *(SP search-key)`, to the end of the command
+fn search_keys(input: &[u8]) -> ParseResult<'_, SearchKey> {
+    let (mut rest, ()) = sp(input)?;
+    let mut stack = vec![Open::All(Vec::new())];
+    for _ in 0..MAX_KEYS {
+        if let Ok((after, opened)) = opening(rest) {
+            stack.push(opened);
+            rest = after;
+            continue;
+        }
+        let (after, key) = simple_key(rest)?;
+        (rest, ()) = place(after, Criterion { key, depth: 0 }, &mut stack)?;
+        if let ([Open::All(keys)], Ok(_)) = (stack.as_mut_slice(), end(rest)) {
+            return Ok((rest, Criterion::all(std::mem::take(keys)).key));
+        }
+        (rest, ()) = sp(rest)?;
+    }
+    fail(rest, "fewer search criteria")
+}
+
+/// `"("`, `"NOT" SP`, `"OR" SP`
+fn opening(input: &[u8]) -> ParseResult<'_, Open> {
+    alt((
+        map((octet('('), blanks), |_| Open::All(Vec::new())),
+        map((word("NOT"), sp), |_| Open::Not),
+        map((word("OR"), sp), |_| Open::Or(None)),
+    ))
+    .parse(input)
+}
+
+/// Puts a criterion where one is waited for; what becomes complete by that, with the parentheses that close here, goes the same way.
+fn place<'a>(
+    mut rest: &'a [u8],
+    mut done: Criterion,
+    stack: &mut Vec<Open>,
+) -> ParseResult<'a, ()> {
+    while let Some(open) = stack.pop() {
+        if done.depth > MAX_DEPTH {
+            return fail(rest, "criteria that nest less deeply");
+        }
+        match open {
+            Open::Not => done = done.negated(),
+            Open::Or(Some(first)) => done = first.or(done),
+            Open::Or(None) => {
+                stack.push(Open::Or(Some(done)));
+                return Ok((rest, ()));
+            }
+            Open::All(mut keys) => {
+                keys.push(done);
+                let closing: ParseResult<'a, _> = (blanks, octet(')')).parse(rest);
+                match closing {
+                    Ok((after, _)) if !stack.is_empty() => {
+                        rest = after;
+                        done = Criterion::all(keys);
+                    }
+                    _ => {
+                        stack.push(Open::All(keys));
+                        return Ok((rest, ()));
+                    }
+                }
+            }
+        }
+    }
+    fail(rest, "fewer )")
+}
+
+impl Criterion {
+    /// NOT
+    fn negated(self) -> Self {
+        match self.key {
+            SearchKey::Not(key) => Self {
+                key: *key,
+                depth: self.depth,
+            },
+            key => Self {
+                key: SearchKey::Not(Box::new(key)),
+                depth: self.depth + 1,
+            },
+        }
+    }
+
+    /// OR; alternatives of alternatives become one list, whose order is not kept.
+    fn or(self, other: Self) -> Self {
+        let alternatives = |criterion: Self| match criterion.key {
+            SearchKey::Or(keys) => (keys, criterion.depth),
+            key => (vec![key], criterion.depth + 1),
+        };
+        let (mine, my_depth) = alternatives(self);
+        let (others, other_depth) = alternatives(other);
+        let (mut keys, fewer) = if mine.len() > others.len() {
+            (mine, others)
+        } else {
+            (others, mine)
+        };
+        keys.extend(fewer);
+        Self {
+            key: SearchKey::Or(keys),
+            depth: my_depth.max(other_depth),
+        }
+    }
+
+    /// Parentheses, and the whole program; one criterion stands for itself.
+    fn all(criteria: Vec<Self>) -> Self {
+        let mut depth = 0;
+        let mut keys = Vec::with_capacity(criteria.len());
+        let alone = criteria.len() == 1;
+        for criterion in criteria {
+            if alone {
+                return criterion;
+            }
+            match criterion.key {
+                SearchKey::And(inner) => {
+                    depth = depth.max(criterion.depth);
+                    keys.extend(inner);
+                }
+                key => {
+                    depth = depth.max(criterion.depth + 1);
+                    keys.push(key);
+                }
+            }
+        }
+        Self {
+            key: SearchKey::And(keys),
+            depth,
+        }
+    }
+}
+
+/// `search-key` without those that hold others; with the keys of RFC 3501 that RFC 9051 dropped, and of RFC 5032.
+fn simple_key(input: &[u8]) -> ParseResult<'_, SearchKey> {
+    if matches!(input.first(), Some(b'0'..=b'9' | b'*' | b'$')) {
+        return map(sequence_set, SearchKey::Sequence).parse(input);
+    }
+    let is_letter = |b: u8| b.is_ascii_alphabetic();
+    let (rest, name) = named("a search criterion", take_while1(is_letter)).parse(input)?;
+    let name = name.to_ascii_uppercase();
+    let alone = match name.as_slice() {
+        b"ALL" => SearchKey::All,
+        b"NEW" => SearchKey::New,
+        b"OLD" => SearchKey::Old,
+        b"RECENT" => SearchKey::Recent,
+        b"KEYWORD" => return keyed(rest, keyword, |k| SearchKey::Keyword(k, true)),
+        b"UNKEYWORD" => return keyed(rest, keyword, |k| SearchKey::Keyword(k, false)),
+        b"BCC" | b"CC" | b"FROM" | b"SUBJECT" | b"TO" => {
+            return keyed(rest, astring, |text| SearchKey::Header(name, text));
+        }
+        b"HEADER" => {
+            let field = (named("a header field name", astring), after_sp(astring));
+            return keyed(rest, field, |(field, text)| SearchKey::Header(field, text));
+        }
+        b"BODY" => return keyed(rest, astring, SearchKey::Body),
+        b"TEXT" => return keyed(rest, astring, SearchKey::Text),
+        b"LARGER" => return keyed(rest, number64, SearchKey::Larger),
+        b"SMALLER" => return keyed(rest, number64, SearchKey::Smaller),
+        b"UID" => return keyed(rest, sequence_set, SearchKey::Uid),
+        b"OLDER" => return keyed(rest, nz_number, |secs| within(true, secs)),
+        b"YOUNGER" => return keyed(rest, nz_number, |secs| within(false, secs)),
+        name => match (flag_key(name), date_key(name)) {
+            (Some((flag, set)), _) => SearchKey::Flag(flag, set),
+            (None, Some((kind, test))) => {
+                return keyed(rest, date, |day| SearchKey::Date(kind, test, day));
+            }
+            (None, None) => return fail(input, "a search criterion that is offered"),
+        },
+    };
+    Ok((rest, alone))
+}
+
+/// `SP` and what a key needs.
+fn keyed<'a, O>(
+    input: &'a [u8],
+    argument: impl Parser<&'a [u8], Output = O, Error = Expected>,
+    key: impl FnOnce(O) -> SearchKey,
+) -> ParseResult<'a, SearchKey> {
+    let (rest, value) = after_sp(argument).parse(input)?;
+    Ok((rest, key(value)))
+}
+
+/// `"OLDER" SP nz-number / "YOUNGER" SP nz-number` (RFC 5032 §4)
+const fn within(older: bool, secs: std::num::NonZeroU32) -> SearchKey {
+    SearchKey::Within {
+        older,
+        secs: secs.get(),
+    }
+}
+
+/// ANSWERED, UNANSWERED …: the flag, and whether it must be set
+fn flag_key(name: &[u8]) -> Option<(SystemFlag, bool)> {
+    let (name, set) = match name.strip_prefix(b"UN") {
+        Some(name) => (name, false),
+        None => (name, true),
+    };
+    let flag = match name {
+        b"ANSWERED" => SystemFlag::Answered,
+        b"DELETED" => SystemFlag::Deleted,
+        b"DRAFT" => SystemFlag::Draft,
+        b"FLAGGED" => SystemFlag::Flagged,
+        b"SEEN" => SystemFlag::Seen,
+        _ => return None,
+    };
+    Some((flag, set))
+}
+
+/// BEFORE, SENTBEFORE …
+fn date_key(name: &[u8]) -> Option<(DateKind, DateTest)> {
+    let (name, kind) = match name.strip_prefix(b"SENT") {
+        Some(name) => (name, DateKind::Sent),
+        None => (name, DateKind::Internal),
+    };
+    let test = match name {
+        b"BEFORE" => DateTest::Before,
+        b"ON" => DateTest::On,
+        b"SINCE" => DateTest::Since,
+        _ => return None,
+    };
+    Some((kind, test))
+}
