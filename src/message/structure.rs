@@ -1,26 +1,17 @@
 //! MIME structure (RFC 2045, RFC 2046) as BODYSTRUCTURE tells it, with the place of every part.
+//!
+//! Invariants, for every part: `header.end == body.start`; both ranges lie in the message, and in the body of the part around it; a
+//! multipart has at least one part; nesting is at most [`MAX_DEPTH`](super::limits::MAX_DEPTH) deep, so that walking and dropping the tree
+//! by recursion is safe.
 
 use super::envelope::Envelope;
-use std::num::NonZeroU32;
+use super::header;
+use super::lines::{CrlfState, push_crlf_keeping_nul};
+use super::mime::MediaType;
+pub(crate) use super::mime::{Disposition, Parameter};
+use super::scanner;
+use crate::encoding::{base64, quoted_printable};
 use std::ops::Range;
-
-/// `name=value` of a structured field; RFC 2231 names (`name*0*`) as they stand, values without quotes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Parameter {
-    /// Name as written.
-    pub(crate) name: Vec<u8>,
-    /// Value, quotes and their backslashes removed.
-    pub(crate) value: Vec<u8>,
-}
-
-/// Content-Disposition (RFC 2183).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Disposition {
-    /// `inline`, `attachment` …
-    pub(crate) kind: Vec<u8>,
-    /// Its parameters.
-    pub(crate) parameters: Vec<Parameter>,
-}
 
 /// One part of a message, or the message itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,59 +73,52 @@ pub(crate) struct Message {
     pub(crate) root: Part,
 }
 
-/// Which octets of a part are meant.
+/// A transfer encoding (RFC 2045 §6.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SectionKind {
-    /// `BODY[1.2]`: the body; without part numbers header and body.
-    Whole,
-    /// `HEADER` of the message or of a message/rfc822 part.
-    Header,
-    /// `TEXT` of the message or of a message/rfc822 part.
-    Text,
-    /// `MIME`: the header of the part itself.
-    Mime,
-}
-
-/// The octets of a section.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SectionRange {
-    /// Where they lie in the stored message.
-    pub(crate) range: Range<usize>,
-    /// How many octets they have in wire form.
-    pub(crate) octets: u64,
+pub(crate) enum TransferEncoding {
+    /// 7bit, 8bit, binary
+    Identity,
+    /// quoted-printable
+    QuotedPrintable,
+    /// base64
+    Base64,
 }
 
 impl Message {
     /// Finds the structure of a message.
     pub(crate) fn parse(message: &[u8]) -> Self {
         Self {
-            root: Part::empty(message.len()),
+            root: scanner::scan(message),
         }
     }
 
-    /// The part with that number (RFC 9051 §6.4.5); none if there is no such part, or no number.
-    pub(crate) fn part(&self, _path: &[NonZeroU32]) -> Option<&Part> {
-        None
-    }
-
-    /// The octets of a section; none if the message has no such section.
-    pub(crate) fn section(&self, _path: &[NonZeroU32], _kind: SectionKind) -> Option<SectionRange> {
-        None
+    /// All parts, each before those inside it.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Part> {
+        let mut ahead = vec![&self.root];
+        std::iter::from_fn(move || {
+            let part = ahead.pop()?;
+            match &part.content {
+                Content::Leaf => {}
+                Content::Multipart(parts) => ahead.extend(parts.iter().rev()),
+                Content::Message { part, .. } => ahead.push(part),
+            }
+            Some(part)
+        })
     }
 }
 
 impl Part {
-    /// An empty text/plain at an offset.
-    fn empty(at: usize) -> Self {
+    /// A part of that type with nothing in it, at an offset.
+    pub(super) fn empty(at: usize, media_type: MediaType) -> Self {
         Self {
             header: at..at,
             body: at..at,
             header_octets: 0,
             body_octets: 0,
             body_lines: 0,
-            media_type: b"text".to_vec(),
-            media_subtype: b"plain".to_vec(),
-            parameters: Vec::new(),
+            media_type: media_type.kind,
+            media_subtype: media_type.subtype,
+            parameters: media_type.parameters,
             id: None,
             description: None,
             encoding: None,
@@ -159,8 +143,62 @@ impl Part {
             .map(|parameter| parameter.value.as_slice())
     }
 
-    /// The body without its transfer encoding (BINARY, RFC 3516); none if the encoding is unknown.
-    pub(crate) fn decoded(&self, _message: &[u8]) -> Option<Vec<u8>> {
-        None
+    /// The transfer encoding; none if it is not one of RFC 2045.
+    pub(crate) fn transfer_encoding(&self) -> Option<TransferEncoding> {
+        const NAMES: [(&[u8], TransferEncoding); 5] = [
+            (b"7bit", TransferEncoding::Identity),
+            (b"8bit", TransferEncoding::Identity),
+            (b"binary", TransferEncoding::Identity),
+            (b"quoted-printable", TransferEncoding::QuotedPrintable),
+            (b"base64", TransferEncoding::Base64),
+        ];
+        let name = self.encoding.as_deref().unwrap_or(b"7bit");
+        NAMES
+            .iter()
+            .find(|(known, _)| name.eq_ignore_ascii_case(known))
+            .map(|(_, encoding)| *encoding)
+    }
+
+    /// The body without its transfer encoding (BINARY, RFC 3516), lines ending in CRLF, NUL kept; none if the encoding is unknown.
+    pub(crate) fn decoded(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let encoding = self.transfer_encoding()?;
+        let body = message.get(self.body.clone()).unwrap_or_default();
+        if encoding == TransferEncoding::Base64 {
+            return Some(base64::decode_mime(body));
+        }
+        let mut wire = Vec::new();
+        push_crlf_keeping_nul(body, &mut 0, &mut wire);
+        Some(match encoding {
+            TransferEncoding::QuotedPrintable => quoted_printable::decode(&wire),
+            TransferEncoding::Identity | TransferEncoding::Base64 => wire,
+        })
+    }
+}
+
+/// Sizes of a message that are known without its structure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    /// Where the header ends, as stored.
+    pub(crate) header_end: usize,
+    /// Octets of the header in wire form.
+    pub(crate) header_octets: u64,
+    /// Octets of the message in wire form: RFC822.SIZE
+    pub(crate) octets: u64,
+}
+
+impl Sizes {
+    /// Measures a message.
+    pub(crate) fn measure(message: &[u8]) -> Self {
+        let header_end = header::octets(message);
+        let (header, body) = message.split_at(header_end);
+        let mut state = CrlfState::default();
+        state.feed(header);
+        let header_octets = state.octets();
+        state.feed(body);
+        Self {
+            header_end,
+            header_octets,
+            octets: state.octets(),
+        }
     }
 }
