@@ -5,5 +5,9 @@ mod encode;
 mod flow;
 mod framer;
 mod parse;
-pub mod session;
+mod session;
+pub mod settings;
 pub mod types;
+
+pub use session::{Services, Session};
+pub use settings::Settings;

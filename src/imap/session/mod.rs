@@ -1,12 +1,97 @@
 //! An IMAP connection's states and the way of a command through them.
+//!
+//! [`Session`] is a [`Protocol`]: octets in, octets out, no clock, no socket, no thread. `run` is the loop: it takes the next command from the
+//! flow, asks [`table`] whether it is legal now, and either does it at once, from memory, or announces work for the volume. What takes more
+//! than one step — an answer in pieces, an APPEND, IDLE, a login that is being decided — is an [`activity::Activity`], of which there is exactly
+//! one at any time; so commands run strictly in order, and pipelined ones wait in the flow.
+//!
+//! Every command with a mailbox selected ends with a [`sync`], then its tagged response ([`reply`]).
+//!
+//! A mailbox that is deleted under a session: IMAP4rev2 clients are told `* OK [CLOSED]` and are in the authenticated state (RFC 9051 §3); others
+//! get BYE, since nothing in RFC 3501 takes a client out of the selected state unasked, and one that reconnects looks at the list anew.
 
-pub mod reply;
+mod activity;
+pub(crate) mod capabilities;
+mod idle;
+mod login;
+pub(crate) mod names;
+mod perform;
+pub(crate) mod reply;
+mod run;
+pub(crate) mod sync;
+pub(crate) mod table;
+mod upload;
 
-use crate::mailbox::backend::Mailbox;
+use super::flow::Flow;
+use super::settings::Settings;
+use crate::auth::Authenticator;
+use crate::mailbox::backend::{Account, Backend, Mailbox};
+use crate::mailbox::messages::Messages;
 use crate::mailbox::name::MailboxName;
 use crate::mailbox::uid_set::UidSet;
 use crate::mailbox::view::View;
+use crate::protocol::{Host, Interrupt, Peer, Protocol, Step, TlsInfo};
+use activity::Activity;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
+
+/// What a session works with, shared by all of them but for the host.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// Where the mail is.
+    pub backend: Arc<dyn Backend>,
+    /// Who may log in.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// The I/O shell of this connection.
+    pub host: Arc<dyn Host>,
+}
+
+/// One IMAP connection.
+#[derive(Debug)]
+pub struct Session {
+    settings: Arc<Settings>,
+    services: Services,
+    peer: Peer,
+    flow: Flow,
+    state: State,
+    dialect: Dialect,
+    activity: Activity,
+    /// BAD answers since the last good command.
+    bad_commands: u32,
+    failed_logins: u32,
+}
+
+/// The states of RFC 9051 §3.
+#[derive(Debug)]
+enum State {
+    /// Nobody has logged in.
+    NotAuthenticated,
+    /// Somebody has, and no mailbox is selected.
+    Authenticated(Authenticated),
+    /// A mailbox is selected.
+    Selected(Authenticated, Box<Selected>),
+    /// The last words are said.
+    Logout,
+}
+
+impl State {
+    /// The selected mailbox, if there is one.
+    fn selected(&self) -> Option<&Selected> {
+        match self {
+            Self::Selected(_, selected) => Some(selected),
+            Self::NotAuthenticated | Self::Authenticated(_) | Self::Logout => None,
+        }
+    }
+}
+
+/// What is true from login to logout.
+#[derive(Debug, Clone)]
+struct Authenticated {
+    account: Arc<dyn Account>,
+    user: Arc<str>,
+    place: Arc<Path>,
+}
 
 /// What the selected state holds (RFC 9051 §3.3).
 #[derive(Debug)]
@@ -26,10 +111,22 @@ pub(crate) struct Selected {
 }
 
 impl Selected {
-    /// The state of a connection that has just opened a mailbox.
+    /// As [`Selected::open_telling`], in silence.
+    #[cfg(test)]
     pub(crate) fn open(mailbox: Arc<dyn Mailbox>, name: MailboxName, read_only: bool) -> Self {
+        Self::open_telling(mailbox, name, read_only, |_, _| ())
+    }
+
+    /// The state of a connection that opens a mailbox. `tell` sees the very messages that the view has taken in.
+    pub(crate) fn open_telling(
+        mailbox: Arc<dyn Mailbox>,
+        name: MailboxName,
+        read_only: bool,
+        tell: impl FnOnce(&Messages, &View),
+    ) -> Self {
         let mut messages = mailbox.write();
         let view = View::open(&mut messages, !read_only);
+        tell(&messages, &view);
         let told_keywords = messages.keywords().iter().count();
         drop(messages);
         Self {
@@ -66,4 +163,54 @@ pub(crate) enum Progress {
     More,
     /// The command is done.
     Done,
+}
+
+impl Session {
+    /// A connection that has just been made. The first [`Protocol::step`] greets.
+    pub fn new(settings: Arc<Settings>, services: Services, peer: Peer) -> Self {
+        let flow = Flow::new(settings.limits(false));
+        Self {
+            settings,
+            services,
+            peer,
+            flow,
+            state: State::NotAuthenticated,
+            dialect: Dialect::default(),
+            activity: Activity::Greeting,
+            bad_commands: 0,
+            failed_logins: 0,
+        }
+    }
+}
+
+impl Protocol for Session {
+    fn feed(&mut self, input: &[u8]) {
+        self.flow.feed(input);
+    }
+
+    fn step(&mut self, now: Instant, output: &mut Vec<u8>) -> Step {
+        self.run(now, output)
+    }
+
+    fn work(&mut self, output: &mut Vec<u8>) {
+        self.do_work(output);
+    }
+
+    fn work_refused(&mut self, _output: &mut Vec<u8>) {
+        self.give_up_work();
+    }
+
+    fn tls_started(&mut self, tls: TlsInfo) {
+        self.peer.tls = Some(tls);
+        self.flow = Flow::new(self.settings.limits(false));
+        self.activity = Activity::Ready;
+    }
+
+    fn interrupt(&mut self, reason: Interrupt, output: &mut Vec<u8>) {
+        self.part(reason, output);
+    }
+
+    fn is_authenticated(&self) -> bool {
+        matches!(self.state, State::Authenticated(_) | State::Selected(..))
+    }
 }

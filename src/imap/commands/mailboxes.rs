@@ -1,0 +1,99 @@
+//! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 9051 §6.3.4–6.3.8, RFC 6154 §3).
+
+use super::Context;
+use crate::imap::session::reply::{CommandError, CommandResult, Completed};
+use crate::imap::types::core::MailboxArg;
+use crate::imap::types::response::Code;
+use crate::mailbox::backend::Error;
+use crate::mailbox::name::{MailboxName, SpecialUse};
+
+/// Makes a mailbox of exactly the name given.
+pub(crate) fn create(
+    context: &Context<'_>,
+    mailbox: &MailboxArg,
+    special_use: &[SpecialUse],
+    unknown_use: bool,
+) -> CommandResult {
+    // \All and \Flagged are views of other mailboxes (RFC 6154 §2), which we do not have
+    let virtual_use = special_use
+        .iter()
+        .any(|wanted| matches!(wanted, SpecialUse::All | SpecialUse::Flagged));
+    if unknown_use || virtual_use {
+        return Err(CommandError::no(
+            Code::UseAttr,
+            "a mailbox cannot have this special use",
+        ));
+    }
+    let name = context.literal(mailbox)?;
+    if name.is_inbox() {
+        return Err(Error::AlreadyExists.into());
+    }
+    context.account.create(&name, special_use)?;
+    Ok(Completed::PLAIN)
+}
+
+/// Removes a mailbox. Returns its name.
+pub(crate) fn delete(
+    context: &Context<'_>,
+    mailbox: &MailboxArg,
+) -> Result<MailboxName, CommandError> {
+    let name = context.existing(mailbox)?;
+    if name.is_inbox() {
+        return Err(CommandError::no(Code::Cannot, "INBOX cannot be deleted"));
+    }
+    match context.account.delete(&name) {
+        Ok(()) => Ok(name),
+        Err(Error::InUse(text)) => Err(CommandError::No(Some(Code::HasChildren), text.into())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Renames a mailbox and what is below it. Returns both names.
+pub(crate) fn rename(
+    context: &Context<'_>,
+    from: &MailboxArg,
+    to: &MailboxArg,
+) -> Result<(MailboxName, MailboxName), CommandError> {
+    let from = context.existing(from)?;
+    let to = context.literal(to)?;
+    if to.is_inbox() {
+        return Err(Error::AlreadyExists.into());
+    }
+    if to == from {
+        return Err(Error::AlreadyExists.into());
+    }
+    if to.is_below(&from) && !from.is_inbox() {
+        return Err(CommandError::no(
+            Code::Cannot,
+            "a mailbox cannot be moved below itself",
+        ));
+    }
+    context.account.rename(&from, &to)?;
+    Ok((from, to))
+}
+
+/// Subscribes to a name, whether there is a mailbox or not (RFC 9051 §6.3.7).
+pub(crate) fn subscribe(context: &Context<'_>, mailbox: &MailboxArg) -> CommandResult {
+    context.literal(mailbox)?;
+    let name = context.existing(mailbox)?;
+    context.account.set_subscribed(&name, true)?;
+    Ok(Completed::PLAIN)
+}
+
+/// Takes back a subscription, made under the literal name or under the one that the alias stands for.
+pub(crate) fn unsubscribe(context: &Context<'_>, mailbox: &MailboxArg) -> CommandResult {
+    let literal = context.literal(mailbox)?;
+    let candidates = context.names.candidates(mailbox);
+    let name = if candidates.is_empty() {
+        literal
+    } else {
+        let subscriptions = context.account.subscriptions()?;
+        std::iter::once(&literal)
+            .chain(&candidates)
+            .find(|name| subscriptions.contains(*name))
+            .cloned()
+            .unwrap_or(literal)
+    };
+    context.account.set_subscribed(&name, false)?;
+    Ok(Completed::PLAIN)
+}

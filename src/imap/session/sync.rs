@@ -1,0 +1,151 @@
+//! What a connection must hear before the end of a command: messages gone, arrived, changed (RFC 9051 §5.2, §7.5).
+//!
+//! [`Pending::take`] brings the view up to date at once; the responses are then written in pieces, and the view does not change again before
+//! the last one, so that their sequence numbers stay right.
+
+use super::reply::Responses;
+use super::{Dialect, Progress, Selected};
+use crate::imap::encode::fetch::FetchWriter;
+use crate::imap::types::response::{Code, Condition, FlagList, Untagged};
+use crate::mailbox::flag::{KeywordTable, SystemFlag};
+use crate::mailbox::messages::Messages;
+use crate::mailbox::view::{Changes, Expunges};
+use crate::protocol::HIGH_WATER_OCTETS;
+
+/// Changes that the view has taken in and the client has not heard of yet.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    first: Option<Untagged>,
+    changes: Changes,
+    new_keywords: bool,
+    with_uids: bool,
+    told_expunges: usize,
+    told_counts: bool,
+    told_flags: usize,
+}
+
+impl Pending {
+    /// One response, and nothing of a mailbox.
+    pub(crate) fn only(response: Untagged) -> Self {
+        Self {
+            first: Some(response),
+            ..Self::default()
+        }
+    }
+
+    /// Brings the view up to date, as far as `expunges` allows.
+    ///
+    /// FETCH responses carry the UID after a UID command (RFC 9051 §6.4.9), and always in IMAP4rev2 (§7.5.2).
+    pub(crate) fn take(
+        selected: &mut Selected,
+        expunges: Expunges,
+        uid_command: bool,
+        dialect: Dialect,
+    ) -> Self {
+        let messages = selected.mailbox.read();
+        let keywords = messages.keywords().iter().count();
+        let is_current = selected.view.is_current(&messages, expunges);
+        drop(messages);
+        let mut pending = Self {
+            new_keywords: keywords != selected.told_keywords,
+            with_uids: uid_command || dialect.rev2,
+            ..Self::default()
+        };
+        selected.told_keywords = keywords;
+        if !is_current {
+            let mut messages = selected.mailbox.write();
+            pending.changes = selected
+                .view
+                .sync(&mut messages, expunges, !selected.read_only);
+        }
+        pending
+    }
+
+    /// Writes what is still to be said, as far as there is room.
+    pub(crate) fn advance(
+        &mut self,
+        selected: Option<&Selected>,
+        dialect: Dialect,
+        out: &mut Vec<u8>,
+    ) -> Progress {
+        if let Some(response) = self.first.take() {
+            Responses::new(dialect, out).push(&response);
+        }
+        let Some(selected) = selected else {
+            return Progress::Done;
+        };
+        let gone = self.changes.expunged.get(self.told_expunges..);
+        for (seq_num, _) in gone.unwrap_or_default() {
+            if out.len() >= HIGH_WATER_OCTETS {
+                return Progress::More;
+            }
+            Responses::new(dialect, out).push(&Untagged::Expunge(*seq_num));
+            self.told_expunges += 1;
+        }
+        if !self.told_counts {
+            self.tell_counts(selected, &mut Responses::new(dialect, out), dialect);
+            self.told_counts = true;
+        }
+        let messages = selected.mailbox.read();
+        let changed = self.changes.flags.get(self.told_flags..);
+        for (seq_num, uid) in changed.unwrap_or_default() {
+            if out.len() >= HIGH_WATER_OCTETS {
+                return Progress::More;
+            }
+            self.told_flags += 1;
+            let Some(flags) = messages.flags(*uid) else {
+                continue;
+            };
+            let mut writer = FetchWriter::new(*seq_num, out);
+            if self.with_uids {
+                writer.uid(*uid);
+            }
+            writer.flags(FlagList {
+                flags,
+                recent: !dialect.rev2 && selected.view.is_recent(*uid),
+                keywords: messages.keywords(),
+            });
+            writer.finish();
+        }
+        Progress::Done
+    }
+
+    fn tell_counts(&self, selected: &Selected, out: &mut Responses<'_>, dialect: Dialect) {
+        if let Some(exists) = self.changes.exists {
+            out.push(&Untagged::Exists(exists));
+        }
+        if let Some(recent) = self.changes.recent.filter(|_| !dialect.rev2) {
+            out.push(&Untagged::Recent(recent));
+        }
+        if self.new_keywords {
+            tell_flags(&selected.mailbox.read(), selected.read_only, out);
+        }
+    }
+}
+
+/// FLAGS and PERMANENTFLAGS: what there is, and what the client may change.
+pub(crate) fn tell_flags(messages: &Messages, read_only: bool, out: &mut Responses<'_>) {
+    let flags = flag_names(messages.keywords());
+    out.push(&Untagged::Flags(flags.clone()));
+    let permanent = if read_only {
+        Vec::new()
+    } else {
+        let more = messages.keywords().has_room().then(|| "\\*".to_owned());
+        flags.into_iter().chain(more).collect()
+    };
+    let text = if read_only {
+        "Read-only mailbox"
+    } else {
+        "Flags permitted"
+    };
+    out.push(&Untagged::Status(
+        Condition::Ok,
+        super::reply::text(Code::PermanentFlags(permanent), text),
+    ));
+}
+
+fn flag_names(keywords: &KeywordTable) -> Vec<String> {
+    let system = SystemFlag::ALL.iter().map(|flag| flag.as_str().to_owned());
+    let keywords = keywords.iter().map(|(_, keyword)| keyword.to_string());
+    system.chain(keywords).collect()
+}
