@@ -272,8 +272,8 @@ mod tests {
         policy.succeed(&account("anna"), OFFICE, now);
         assert_eq!(
             spray(&mut policy, now + DECAY - Duration::from_secs(1)),
-            Some(3),
-            "only pairs count"
+            Some(1),
+            "the same wrong passwords"
         );
         assert_eq!(
             spray(&mut policy, now + DECAY * 3),

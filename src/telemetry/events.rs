@@ -1,0 +1,15 @@
+//! Names of the events that an administrator may rely on. An event's name is its message; its fields are structured.
+//!
+//! | event | level | fields |
+//! |---|---|---|
+//! | `login_finished` | info | `connection`, `protocol`, `user`, `mechanism`, `tls`, `remote` |
+//! | `login_failed` | info | the same and `reason`: `wrong_credentials`, `not_authorized`, `unavailable`, `limit`, `in_use`, … |
+//! | `connection_finished` | info | `connection`, `protocol`, `remote`, `tls`, `user`, `octets_in`, `octets_out`, `commands`, `sent`, `removed`, `added`, `reason` |
+//! | `limit_reached` | warn | `limit`, `remote` or `user` |
+//! | `login_queue_full`, `login_overdue` | warn, error | `queue`; `deadline_secs`, `store` |
+//! | `credential_store_unavailable`, `credential_store_available` | error, info | `error` |
+//! | `certificate_loaded`, `certificate_refused`, `certificate_expires` | info, error, warn | `certificate`, `days_left`, `error` |
+//! | `volume_hung`, `volume_recovered` | error, info | `volume`, `account` |
+//! | `listening` | info | `address`, `protocol`, `tls` |
+//! | `started`, `stopping`, `stopped` | info | `version`; `connections` |
+//! | `panicked` | error | `connection`, `protocol`, `user`, `reference` |
