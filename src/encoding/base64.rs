@@ -180,7 +180,7 @@ mod tests {
         #[test]
         fn what_is_encoded_decodes(octets: Vec<u8>) {
             let text = encode(&octets);
-            prop_assert_eq!(decode_mime(text.as_bytes()), octets.clone());
+            prop_assert_eq!(&decode_mime(text.as_bytes()), &octets);
             prop_assert_eq!(decode(text.as_bytes()), Some(octets));
         }
     }

@@ -331,7 +331,7 @@ mod tests {
     fn show(addresses: &[Address]) -> String {
         let show_octets = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
         let show_option =
-            |octets: &Option<Vec<u8>>| octets.as_deref().map_or("-".into(), show_octets);
+            |octets: &Option<Vec<u8>>| octets.as_deref().map_or_else(|| "-".into(), show_octets);
         addresses
             .iter()
             .map(|address| match address {

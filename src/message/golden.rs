@@ -122,7 +122,7 @@ fn show_part(part: &Part) -> String {
         "{} {} {}",
         part.disposition
             .as_ref()
-            .map_or("NIL".into(), show_disposition),
+            .map_or_else(|| "NIL".into(), show_disposition),
         show_languages(&part.language),
         show_option(part.location.as_ref()),
     );
@@ -236,7 +236,7 @@ fn show_list(shown: &[String], between: &str) -> String {
 
 /// `nstring`
 fn show_option(octets: Option<&Vec<u8>>) -> String {
-    octets.map_or("NIL".into(), |octets| show_octets(octets))
+    octets.map_or_else(|| "NIL".into(), |octets| show_octets(octets))
 }
 
 /// `string`, always in quotes, with Rust's escapes.

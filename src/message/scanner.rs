@@ -66,7 +66,7 @@ enum Inside {
         parts: Vec<Part>,
     },
     /// A message.
-    Message(Option<Part>),
+    Message(Option<Box<Part>>),
 }
 
 /// A boundary's line.
@@ -305,7 +305,7 @@ impl<'a> Scanner<'a> {
     fn attach(&mut self, part: Part) {
         match self.open.last_mut().map(|open| &mut open.inside) {
             Some(Inside::Multipart { parts, .. }) => parts.push(part),
-            Some(Inside::Message(message)) => *message = Some(part),
+            Some(Inside::Message(message)) => *message = Some(Box::new(part)),
             Some(Inside::Leaf) | None => {}
         }
     }
@@ -337,12 +337,13 @@ impl Open {
             }
             Inside::Multipart { parts, .. } => Content::Multipart(parts),
             Inside::Message(message) => {
-                let message = message
-                    .unwrap_or_else(|| Part::empty(part.body.start, MediaType::text_plain()));
+                let message = message.unwrap_or_else(|| {
+                    Box::new(Part::empty(part.body.start, MediaType::text_plain()))
+                });
                 let header = scanner.slice(message.header.clone());
                 Content::Message {
                     envelope: Box::new(Envelope::parse_within(header, &mut scanner.budget)),
-                    part: Box::new(message),
+                    part: message,
                 }
             }
         };
@@ -415,5 +416,165 @@ impl MimeFields {
             b"md5" => &mut self.md5,
             _ => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::limits::MAX_FIELDS_OCTETS;
+    use super::super::lines::{crlf_octets, push_crlf};
+    use super::super::structure::{Message, Sizes};
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Checks what holds for every part of every message.
+    fn check(message: &[u8]) {
+        let structure = Message::parse(message);
+        let root = &structure.root;
+        assert_eq!(root.header.start..root.body.end, 0..message.len());
+        let sizes = Sizes::measure(message);
+        assert_eq!(sizes.header_octets, root.header_octets);
+        assert_eq!(sizes.octets, root.header_octets + root.body_octets);
+        let mut wire = Vec::new();
+        push_crlf(message, &mut 0, &mut wire);
+        assert_eq!(sizes.octets, wire.len() as u64);
+        for part in structure.parts() {
+            assert_eq!(part.header.end, part.body.start);
+            let body = &message[part.body.clone()];
+            assert_eq!(
+                part.header_octets,
+                crlf_octets(&message[part.header.clone()])
+            );
+            assert_eq!(part.body_octets, crlf_octets(body));
+            let lines = body.iter().filter(|octet| **octet == b'\n').count();
+            assert_eq!(part.body_lines, lines as u64);
+            check_inside(part);
+        }
+    }
+
+    /// Checks that parts lie in the body around them, in order, without overlap.
+    fn check_inside(part: &Part) {
+        match &part.content {
+            Content::Leaf => {}
+            Content::Message { part: inner, .. } => {
+                assert_eq!(inner.header.start..inner.body.end, part.body);
+            }
+            Content::Multipart(parts) => {
+                let mut end = part.body.start;
+                assert!(!parts.is_empty());
+                for inner in parts {
+                    assert!(end <= inner.header.start);
+                    end = inner.body.end;
+                }
+                assert!(end <= part.body.end);
+            }
+        }
+    }
+
+    /// Depth of the deepest part.
+    fn depth(part: &Part) -> usize {
+        1 + match &part.content {
+            Content::Leaf => 0,
+            Content::Message { part, .. } => depth(part),
+            Content::Multipart(parts) => parts.iter().map(depth).max().unwrap_or(0),
+        }
+    }
+
+    #[test]
+    fn messages_in_messages_stop_at_the_deepest_level() {
+        let message = b"Content-Type: message/rfc822\n\n".repeat(10_000);
+        check(&message);
+        let root = Message::parse(&message).root;
+        assert_eq!(depth(&root), MAX_DEPTH + 1);
+    }
+
+    #[test]
+    fn multiparts_in_multiparts_stop_at_the_deepest_level() {
+        let message: String = (0..5_000)
+            .map(|n| format!("Content-Type: multipart/mixed; boundary={n}\n\n--{n}\n"))
+            .collect();
+        check(message.as_bytes());
+        let structure = Message::parse(message.as_bytes());
+        assert_eq!(depth(&structure.root), MAX_DEPTH + 1);
+        let deepest = structure.parts().last().unwrap();
+        assert_eq!(deepest.media_type, b"application");
+    }
+
+    #[test]
+    fn parts_are_limited() {
+        let parts = b"--b\n\n".repeat(MAX_PARTS * 2);
+        let message = [b"Content-Type: multipart/mixed; boundary=b\n\n", &parts[..]].concat();
+        check(&message);
+        assert_eq!(Message::parse(&message).parts().count(), MAX_PARTS);
+    }
+
+    #[test]
+    fn interpreted_octets_are_limited() {
+        let long = "x".repeat(300_000);
+        let field = format!("--b\nContent-Description: {long}\nContent-ID: id\n\n");
+        let message = format!(
+            "Content-Type: multipart/mixed; boundary=b\n\n{}",
+            field.repeat(6)
+        );
+        check(message.as_bytes());
+        let structure = Message::parse(message.as_bytes());
+        let told: usize = structure
+            .parts()
+            .map(|part| part.description.as_ref().map_or(0, Vec::len))
+            .sum();
+        assert!(told <= MAX_FIELDS_OCTETS);
+        assert_eq!(structure.root.content_len(), 6);
+    }
+
+    impl Part {
+        /// How many parts it has.
+        fn content_len(&self) -> usize {
+            match &self.content {
+                Content::Multipart(parts) => parts.len(),
+                Content::Leaf | Content::Message { .. } => 0,
+            }
+        }
+    }
+
+    /// Pieces that broken messages are made of.
+    fn piece() -> impl Strategy<Value = &'static str> {
+        proptest::sample::select(vec![
+            "\n",
+            "\r\n",
+            "\r",
+            "\0",
+            "\n\n",
+            "text",
+            "--",
+            "--a",
+            "--ab",
+            "--a--",
+            "--b\n",
+            "\n--a\n",
+            "\r\n--b--\r\n",
+            "Content-Type: multipart/mixed; boundary=a\n",
+            "Content-Type: multipart/digest; boundary=\"b \"\r\n",
+            "Content-Type: multipart/mixed; boundary=ab\n\n--ab\n",
+            "Content-Type: message/rfc822\n",
+            "Content-Type: message/global\n\n",
+            "Content-Type: text/plain; charset=utf-8\n",
+            "Subject: x\n y\n",
+            "To: a@b, c: d@e;\n",
+            " ",
+            "\t",
+            ":",
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_and_sizes_of_any_message(pieces in prop::collection::vec(piece(), 0..40)) {
+            check(pieces.concat().as_bytes());
+        }
+
+        #[test]
+        fn ranges_and_sizes_of_any_octets(message: Vec<u8>) {
+            check(&message);
+        }
     }
 }
