@@ -8,7 +8,6 @@ use nom::bytes::complete::{tag_no_case, take, take_while, take_while1};
 use nom::character::complete::char as octet;
 use nom::combinator::{map, opt, value, verify};
 use nom::error::ErrorKind;
-use nom::multi::separated_list1;
 use nom::sequence::delimited;
 
 /// What every parser gives.
@@ -106,24 +105,33 @@ pub(super) fn after_sp<'a, O>(
 
 /// `"(" item *(SP item) ")"`; blanks inside of the parentheses are passed over.
 pub(super) fn list1<'a, O>(
-    item: impl Parser<&'a [u8], Output = O, Error = Expected>,
+    mut item: impl Parser<&'a [u8], Output = O, Error = Expected>,
 ) -> impl Parser<&'a [u8], Output = Vec<O>, Error = Expected> {
-    delimited(
-        named("(", (octet('('), blanks)),
-        separated_list1(sp, item),
-        named(")", (blanks, octet(')'))),
-    )
+    move |input: &'a [u8]| {
+        let (mut rest, _) = named("(", (octet('('), blanks)).parse(input)?;
+        let mut items = Vec::new();
+        loop {
+            let (after, parsed) = item.parse(rest)?;
+            items.push(parsed);
+            if let Ok((after, ())) = closing(after) {
+                return Ok((after, items));
+            }
+            (rest, ()) = named(")", sp).parse(after)?;
+        }
+    }
 }
 
 /// `"(" [item *(SP item)] ")"`
 pub(super) fn list0<'a, O>(
     item: impl Parser<&'a [u8], Output = O, Error = Expected>,
 ) -> impl Parser<&'a [u8], Output = Vec<O>, Error = Expected> {
-    delimited(
-        named("(", (octet('('), blanks)),
-        map(opt(separated_list1(sp, item)), Option::unwrap_or_default),
-        named(")", (blanks, octet(')'))),
-    )
+    let empty = map((octet('('), closing), |_| Vec::new());
+    alt((empty, list1(item)))
+}
+
+/// `)`, after blanks
+pub(super) fn closing(input: &[u8]) -> ParseResult<'_, ()> {
+    value((), (blanks, octet(')'))).parse(input)
 }
 
 /// `ATOM-CHAR = <any CHAR except atom-specials>`

@@ -9,7 +9,7 @@ use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::{tag_no_case, take_while1};
 use nom::character::complete::char as octet;
-use nom::combinator::{cut, map, opt, value};
+use nom::combinator::{cut, map, map_opt, opt, value};
 use nom::multi::separated_list1;
 use nom::sequence::{delimited, preceded};
 use std::num::{NonZeroU32, NonZeroU64};
@@ -188,14 +188,17 @@ fn header_list(input: &[u8]) -> ParseResult<'_, Vec<Vec<u8>>> {
 
 /// `partial = "<" number64 "." nz-number64 ">"`
 fn partial(input: &[u8]) -> ParseResult<'_, OctetWindow> {
-    let (rest, (origin, _, octets)) = delimited(
-        octet('<'),
-        (number64, named(".", octet('.')), number64),
+    let octets = map_opt(number64, NonZeroU64::new);
+    let window = (
+        number64,
+        preceded(
+            named(".", octet('.')),
+            named("a number of octets above 0", octets),
+        ),
         named(">", octet('>')),
-    )
-    .parse(input)?;
-    match NonZeroU64::new(octets) {
-        Some(octets) => Ok((rest, OctetWindow { origin, octets })),
-        None => fail(input, "a number of octets above 0"),
-    }
+    );
+    map(preceded(octet('<'), cut(window)), |(origin, octets, _)| {
+        OctetWindow { origin, octets }
+    })
+    .parse(input)
 }

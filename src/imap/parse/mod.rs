@@ -52,7 +52,8 @@ pub(crate) fn command(octets: &[u8]) -> Result<Command, ParseError> {
 
 /// The tag of a command of which perhaps only the beginning is there.
 pub(crate) fn tag(octets: &[u8]) -> Option<Tag> {
-    tag_of(octets).ok().map(|(tag, _)| tag)
+    let (tag, rest) = tag_of(octets).ok()?;
+    rest.starts_with(b" ").then_some(tag)
 }
 
 /// True if a line, with its line end, begins an APPEND whose message literal it announces; false too if the literal is the mailbox name.
@@ -81,19 +82,23 @@ pub(crate) fn append_next(octets: &[u8], utf8: bool) -> Result<AppendNext, Parse
     }
 }
 
-/// The literal that a line announces at its end; the line comes with its line end.
+/// Longest announcement of a literal: `~{`, 19 digits, `+}`, CRLF; with some room for zeros.
+pub(crate) const MAX_ANNOUNCEMENT_OCTETS: usize = 32;
+
+/// The literal that a line announces at its end; the line comes with its line end, and perhaps without its beginning.
 pub(crate) fn announced_literal(line: &[u8]) -> Option<LiteralHeader> {
-    let brace = memchr::memrchr(b'{', line)?;
-    let tilde = line.get(..brace)?.ends_with(b"~");
-    let from = if tilde { brace.checked_sub(1)? } else { brace };
-    match core::literal_header(line.get(from..)?) {
+    let from = line.len().saturating_sub(MAX_ANNOUNCEMENT_OCTETS);
+    let tail = line.get(from..)?;
+    let brace = tail.iter().rposition(|b| *b == b'{')?;
+    let tilde = tail.get(..brace)?.ends_with(b"~");
+    match core::literal_header(tail.get(brace - usize::from(tilde)..)?) {
         Ok((&[], header)) => Some(header),
         _ => None,
     }
 }
 
 /// A line without its line end.
-fn without_line_end(octets: &[u8]) -> &[u8] {
+pub(crate) fn without_line_end(octets: &[u8]) -> &[u8] {
     let octets = octets.strip_suffix(b"\n").unwrap_or(octets);
     octets.strip_suffix(b"\r").unwrap_or(octets)
 }

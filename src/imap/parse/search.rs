@@ -4,8 +4,8 @@
 //! become one list, so that what nests deeper than [`MAX_DEPTH`] is nonsense.
 
 use super::core::{
-    Expected, ParseResult, after_sp, astring, blanks, end, fail, list0, name, named, number64,
-    nz_number, sp, word,
+    Expected, ParseResult, after_sp, astring, blanks, closing, end, fail, list0, name, named,
+    number64, nz_number, sp, word,
 };
 use super::date::date;
 use super::sequence::sequence_set;
@@ -129,9 +129,8 @@ fn place<'a>(
             }
             Open::All(mut keys) => {
                 keys.push(done);
-                let closing: ParseResult<'a, _> = (blanks, octet(')')).parse(rest);
-                match closing {
-                    Ok((after, _)) if !stack.is_empty() => {
+                match closing(rest) {
+                    Ok((after, ())) if !stack.is_empty() => {
                         rest = after;
                         done = Criterion::all(keys);
                     }

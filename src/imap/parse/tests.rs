@@ -177,7 +177,7 @@ const BAD: &[(&str, &str)] = &[
         "FETCH: expected a number of octets above 0",
     ),
     ("FETCH 1 BODY[]<0>", "FETCH: expected ."),
-    ("FETCH 0 FLAGS", "FETCH: expected a number above 0"),
+    ("FETCH 0 FLAGS", "FETCH: expected a sequence set"),
     (
         "STORE 1 FOO (\\Seen)",
         "STORE: expected FLAGS, +FLAGS or -FLAGS",
@@ -202,7 +202,7 @@ const BAD: &[(&str, &str)] = &[
     ("SEARCH ()", "SEARCH: expected a search criterion"),
     (
         "SEARCH SINCE 30-Feb-2024",
-        "SEARCH: expected a day that exists",
+        "SEARCH: expected a date like 1-Jan-2026",
     ),
     (
         "SEARCH SINCE foo",
@@ -230,10 +230,12 @@ const BAD: &[(&str, &str)] = &[
 
 #[test]
 fn bad_commands_say_why() {
-    for (line, expected) in BAD {
-        let answered = parse(line).map(|body| format!("{body:?}"));
-        assert_eq!(answered, Err((*expected).to_owned()), "{line}");
-    }
+    let answered: Vec<_> = BAD.iter().map(|(line, _)| (*line, debug(line))).collect();
+    let expected: Vec<_> = BAD
+        .iter()
+        .map(|(line, text)| (*line, format!("BAD {text}")))
+        .collect();
+    assert_eq!(answered, expected);
 }
 
 #[test]
