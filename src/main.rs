@@ -1,2 +1,5 @@
 //! The `restante` binary: arguments in, exit status out.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    restante::cli::run()
+}

@@ -1,1 +1,73 @@
-//! The command line.
+//! The command line. Printing happens only here.
+
+pub mod args;
+mod config;
+mod demo;
+mod serve;
+mod settings;
+mod user;
+
+use args::{Arguments, Command};
+use clap::Parser as _;
+use std::fmt;
+use std::process::ExitCode;
+
+/// How a run of the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitStatus {
+    /// All went well.
+    Ok = 0,
+    /// It failed; the reason is on standard error.
+    Failed = 1,
+    /// The arguments make no sense (clap's own status).
+    Usage = 2,
+    /// The configuration is wrong.
+    Config = 3,
+    /// There is no such account, or there is one already.
+    User = 4,
+}
+
+/// Why a command failed: a status and what the person at the terminal should read.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The exit status.
+    status: ExitStatus,
+    /// What went wrong and what to do.
+    message: String,
+}
+
+impl Failure {
+    /// A failure with this status.
+    pub(crate) fn new(status: ExitStatus, message: impl fmt::Display) -> Self {
+        Self {
+            status,
+            message: message.to_string(),
+        }
+    }
+
+    /// A failure of the common kind.
+    pub(crate) fn general(message: impl fmt::Display) -> Self {
+        Self::new(ExitStatus::Failed, message)
+    }
+}
+
+/// Reads the arguments and does as told.
+#[must_use]
+#[expect(clippy::print_stderr, reason = "the command line speaks to a person")]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Command::Serve => serve::run(&arguments.config),
+        Command::Demo(demo) => demo::run(&demo),
+        Command::User(command) => user::run(&command, &arguments.config),
+        Command::Config(command) => config::run(&command, &arguments.config),
+    };
+    match outcome {
+        Ok(()) => ExitCode::from(ExitStatus::Ok as u8),
+        Err(failure) => {
+            eprintln!("restante: {}", failure.message);
+            ExitCode::from(failure.status as u8)
+        }
+    }
+}

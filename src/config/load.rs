@@ -203,12 +203,13 @@ fn unknown(key: &str, known: &[String]) -> String {
     let leaf_elsewhere = known
         .iter()
         .find(|candidate| candidate.rsplit('.').next() == key.rsplit('.').next());
-    let nearest = nearest_of(&mut known.iter().filter(same_section))
-        .filter(|(distance, _)| *distance <= 4)
-        .map(|(_, name)| name);
-    let nearest = nearest
-        .or_else(|| leaf_elsewhere.cloned())
-        .or_else(|| nearest_of(&mut known.iter()).map(|(_, name)| name));
+    let in_section = nearest_of(&mut known.iter().filter(same_section));
+    let nearest = match (in_section, leaf_elsewhere) {
+        (Some((distance, name)), _) if distance <= 2 => Some(name),
+        (_, Some(name)) => Some(name.clone()),
+        (Some((_, name)), None) => Some(name),
+        (None, None) => nearest_of(&mut known.iter()).map(|(_, name)| name),
+    };
     match nearest {
         Some(name) => format!("unknown key {key}; did you mean {name}?"),
         None => format!("unknown key {key}"),

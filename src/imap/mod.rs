@@ -10,4 +10,4 @@ pub mod settings;
 pub mod types;
 
 pub use session::{Services, Session};
-pub use settings::Settings;
+pub use settings::{Budgets, Settings};
