@@ -202,3 +202,58 @@ impl Sizes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Encoding, body, what it holds.
+    type Case<'a> = (&'a str, &'a [u8], Option<&'a [u8]>);
+
+    #[test]
+    fn bodies_without_their_transfer_encoding() {
+        let cases: [Case<'_>; 9] = [
+            ("", b"a\nb=20\n\0", Some(b"a\r\nb=20\r\n\0")),
+            ("7BIT", b"a\r\nb", Some(b"a\r\nb")),
+            ("8bit", b"\xE9\n", Some(b"\xE9\r\n")),
+            ("binary", b"\0\r\n", Some(b"\0\r\n")),
+            (
+                "quoted-printable (x)",
+                b"a=\nb =\n =E9=0A\nc  \n",
+                Some(b"ab  \xE9\n\r\nc\r\n"),
+            ),
+            ("Quoted-Printable", b"=3D", Some(b"=")),
+            ("base64", b"aGVs\nbG8K\n", Some(b"hello\n")),
+            ("BASE64", b"", Some(b"")),
+            ("x-uuencode", b"begin", None),
+        ];
+        for (encoding, body, decoded) in cases {
+            let header = format!("Content-Transfer-Encoding: {encoding}\n\n");
+            let message = [header.as_bytes(), body].concat();
+            let root = Message::parse(&message).root;
+            assert_eq!(root.decoded(&message).as_deref(), decoded, "{encoding}");
+        }
+    }
+
+    #[test]
+    fn parts_come_before_those_inside() {
+        let message = b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\n\nin\n--b\nContent-Type: a/b\n";
+        let structure = Message::parse(message);
+        let subtypes: Vec<_> = structure
+            .parts()
+            .map(|part| part.media_subtype.as_slice())
+            .collect();
+        assert_eq!(subtypes, [b"mixed".as_slice(), b"rfc822", b"plain", b"b"]);
+    }
+
+    #[test]
+    fn sizes() {
+        let sizes = Sizes::measure(b"a: b\n\r\nc\n");
+        let expected = Sizes {
+            header_end: 7,
+            header_octets: 8,
+            octets: 11,
+        };
+        assert_eq!(sizes, expected);
+    }
+}

@@ -330,8 +330,11 @@ fn push_folded(text: &str, out: &mut Vec<u8>) {
 
 /// The simple folding of a character: the small letter of its capital, where both are one character.
 fn fold(character: char) -> char {
-    if character.is_ascii() {
-        return character.to_ascii_lowercase();
+    match character {
+        ..='\x7F' => return character.to_ascii_lowercase(),
+        // Chinese, Japanese and Korean have no case; most of such a text need not be looked up.
+        '\u{2E80}'..='\u{A63F}' | '\u{AC00}'..='\u{D7FF}' => return character,
+        _ => {}
     }
     let capital = single(character.to_uppercase()).unwrap_or(character);
     single(capital.to_lowercase()).unwrap_or(character)
@@ -425,6 +428,14 @@ mod tests {
             ("\u{416}\u{436}", "\u{436}\u{416}", true),
         ] {
             assert_eq!(Needle::new(needle).is_in(text), expected, "{text} {needle}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_looked_up_has_no_case() {
+        for character in ('\u{2E80}'..='\u{A63F}').chain('\u{AC00}'..='\u{D7FF}') {
+            assert_eq!(single(character.to_lowercase()), Some(character));
+            assert_eq!(single(character.to_uppercase()), Some(character));
         }
     }
 
