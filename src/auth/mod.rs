@@ -5,6 +5,7 @@
 
 pub mod credential;
 pub mod database;
+mod log;
 pub mod password;
 mod policy;
 pub mod sasl;
@@ -12,6 +13,7 @@ pub mod secret;
 mod service;
 pub mod user_name;
 
+pub use log::{LoginFacts, LoginResult, PRIVACY_REQUIRED, log_login};
 pub use policy::PolicySettings;
 pub use service::{Service, Settings};
 
@@ -62,8 +64,10 @@ pub struct Accepted {
 /// A login refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denied {
-    /// Why.
+    /// Why, as far as the client may know.
     pub reason: Denial,
+    /// Why, for the log alone: one of [`detail`].
+    pub detail: &'static str,
     /// How long the session waits before it answers.
     pub delay: Duration,
 }
@@ -79,6 +83,30 @@ pub enum Denial {
     Unavailable,
 }
 
+/// Values of [`Denied::detail`]; the first three are what `conf/fail2ban` counts.
+pub mod detail {
+    /// No account has this name.
+    pub const UNKNOWN_USER: &str = "unknown_user";
+    /// The password is not the account's.
+    pub const WRONG_PASSWORD: &str = "wrong_password";
+    /// The account is disabled; whether the password was right is not told.
+    pub const DISABLED: &str = "disabled";
+    /// The password was right, but the mail of another account was asked for.
+    pub const NOT_AUTHORIZED: &str = "not_authorized";
+    /// Too many logins wait to be checked.
+    pub const QUEUE_FULL: &str = "queue_full";
+    /// The check took longer than its deadline, or its threads hang.
+    pub const OVERDUE: &str = "overdue";
+    /// Too many wrong passwords came before; this one was not looked at.
+    pub const THROTTLED: &str = "throttled";
+    /// The credential database does not answer.
+    pub const STORE_UNAVAILABLE: &str = "store_unavailable";
+    /// What is stored as the account's hash cannot be checked.
+    pub const HASH_UNUSABLE: &str = "hash_unusable";
+    /// A mistake of ours.
+    pub const INTERNAL: &str = "internal_error";
+}
+
 /// What comes of an attempt.
 pub type Outcome = Result<Accepted, Denied>;
 
@@ -86,57 +114,4 @@ pub type Outcome = Result<Accepted, Denied>;
 pub trait Authenticator: Send + Sync + fmt::Debug {
     /// Begins to decide; `done` is called exactly once, at once or later from another thread.
     fn begin(&self, attempt: Attempt, done: Box<dyn FnOnce(Outcome) + Send>);
-}
-
-/// What became of a login, as it is logged: one line for each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoginResult<'a> {
-    /// Logged in.
-    Ok,
-    /// Refused by the authenticator.
-    Denied(Denial),
-    /// Refused afterwards: a limit, or the mail could not be opened.
-    Failed(&'a str),
-}
-
-/// Who tried to log in, for the log.
-#[derive(Debug, Clone, Copy)]
-pub struct LoginFacts<'a> {
-    /// `imap` or `pop3`
-    pub protocol: &'static str,
-    /// The name as the client gave it.
-    pub user: &'a str,
-    /// Mechanism or command.
-    pub mechanism: &'static str,
-    /// TLS version, if TLS is up.
-    pub tls: Option<&'a str>,
-    /// The client.
-    pub remote: SocketAddr,
-    /// Number of the connection.
-    pub connection: u64,
-}
-
-/// Logs a login: `login_finished` or `login_failed`, in a form that fail2ban reads (`conf/fail2ban`).
-pub fn log_login(facts: &LoginFacts<'_>, result: LoginResult<'_>) {
-    let LoginFacts {
-        protocol,
-        user,
-        mechanism,
-        tls,
-        remote,
-        connection,
-    } = *facts;
-    let user = crate::encoding::escape::Escaped(user.as_bytes());
-    let (remote, tls) = (remote.ip(), tls.unwrap_or("none"));
-    let reason = match result {
-        LoginResult::Ok => {
-            tracing::info!(connection, protocol, user = %user, mechanism, tls, remote = %remote, "login_finished");
-            return;
-        }
-        LoginResult::Denied(Denial::WrongCredentials) => "wrong_credentials",
-        LoginResult::Denied(Denial::NotAuthorized) => "not_authorized",
-        LoginResult::Denied(Denial::Unavailable) => "unavailable",
-        LoginResult::Failed(reason) => reason,
-    };
-    tracing::info!(connection, protocol, user = %user, mechanism, tls, remote = %remote, reason, "login_failed");
 }

@@ -10,12 +10,11 @@ use super::database::{CredentialStore, StoreError};
 use super::password::{Costs, Hasher, PasswordError};
 use super::policy::{Digest, Policy, PolicySettings};
 use super::user_name::UserName;
-use super::{Accepted, Attempt, Authenticator, Denial, Denied, Outcome};
+use super::{Accepted, Attempt, Authenticator, Denial, Denied, Outcome, detail};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -193,16 +192,19 @@ impl Authenticator for Service {
         }
         if let Err(done) = self.shared.enqueue(attempt, done, now) {
             tracing::warn!(queue = self.shared.settings.queue, "login_queue_full");
-            done(Err(UNAVAILABLE));
+            done(Err(unavailable(detail::QUEUE_FULL)));
         }
     }
 }
 
 /// The answer when the trouble is ours.
-const UNAVAILABLE: Denied = Denied {
-    reason: Denial::Unavailable,
-    delay: Duration::ZERO,
-};
+const fn unavailable(detail: &'static str) -> Denied {
+    Denied {
+        reason: Denial::Unavailable,
+        detail,
+        delay: Duration::ZERO,
+    }
+}
 
 impl Ticket {
     /// Gives the answer, unless somebody has.
@@ -284,7 +286,7 @@ impl Shared {
             if lock(&ticket.reply).is_some() {
                 tracing::error!(deadline_secs = self.settings.deadline.as_secs(), store = ?self.store, "login_overdue: is the disk of the credential database hanging?");
             }
-            ticket.answer(Err(UNAVAILABLE));
+            ticket.answer(Err(unavailable(detail::OVERDUE)));
         }
     }
 
@@ -314,17 +316,18 @@ impl Shared {
         };
         let Some(record) = record else {
             self.hasher.verify_nobody(&credentials.password);
-            return self.failed(attempt, attempt.remote.ip());
+            return self.failed(attempt, detail::UNKNOWN_USER);
         };
         match self
             .hasher
             .verify(&credentials.password, &record.password_hash)
         {
             Ok(true) if record.enabled => {}
-            Ok(_) => return self.failed(attempt, attempt.remote.ip()),
+            Ok(_) if !record.enabled => return self.failed(attempt, detail::DISABLED),
+            Ok(_) => return self.failed(attempt, detail::WRONG_PASSWORD),
             Err(error) => {
                 tracing::error!(user = %record.user, %error, "password_hash_unusable: set the password with `restante user passwd`");
-                return Err(UNAVAILABLE);
+                return Err(unavailable(detail::HASH_UNUSABLE));
             }
         }
         if !credentials.authzid.is_empty()
@@ -332,6 +335,7 @@ impl Shared {
         {
             return Err(Denied {
                 reason: Denial::NotAuthorized,
+                detail: detail::NOT_AUTHORIZED,
                 delay: self.settings.policy.first_delay,
             });
         }
@@ -374,7 +378,7 @@ impl Shared {
     }
 
     /// A wrong name or password.
-    fn failed(&self, attempt: &Attempt, address: IpAddr) -> Outcome {
+    fn failed(&self, attempt: &Attempt, detail: &'static str) -> Outcome {
         let account: Arc<str> = attempt.credentials.authcid.to_lowercase().into();
         let digest = self.keyed(&[account.as_bytes(), attempt.credentials.password.expose()]);
         let mut secret = Digest::default();
@@ -382,9 +386,10 @@ impl Shared {
             .iter_mut()
             .zip(digest)
             .for_each(|(to, from)| *to = from);
-        let delay = lock(&self.policy).fail(&account, address, secret, clock());
+        let delay = lock(&self.policy).fail(&account, attempt.remote.ip(), secret, clock());
         Err(Denied {
             reason: Denial::WrongCredentials,
+            detail,
             delay,
         })
     }
@@ -392,7 +397,7 @@ impl Shared {
     /// Trouble with the store.
     fn store_failed(&self, error: &StoreError) -> Outcome {
         self.note_store(Err(error));
-        Err(UNAVAILABLE)
+        Err(unavailable(detail::STORE_UNAVAILABLE))
     }
 
     /// Logs when the store begins to fail and when it answers again.

@@ -2,8 +2,8 @@
 //!
 //! | event | level | fields |
 //! |---|---|---|
-//! | `login_finished` | info | `connection`, `protocol`, `user`, `mechanism`, `tls`, `remote` |
-//! | `login_failed` | info | the same and `reason`: `wrong_credentials`, `not_authorized`, `unavailable`, `limit`, `in_use`, … |
+//! | `login_finished` | info | `remote`, `protocol`, `mechanism`, `tls`, `user`, `connection` |
+//! | `login_failed` | info | `remote`, `reason`, then the same: `unknown_user`, `wrong_password`, `disabled` are the client's fault; `not_authorized`, `privacy_required`; `throttled`, `queue_full`, `overdue`, `store_unavailable`, `hash_unusable`, `internal_error`, `connection_limit`, `storage_unavailable` are not |
 //! | `connection_finished` | info | `connection`, `protocol`, `remote`, `tls`, `user`, `octets_in`, `octets_out`, `commands`, `sent`, `removed`, `added`, `reason` |
 //! | `limit_reached` | warn | `limit`, `remote` or `user` |
 //! | `login_queue_full`, `login_overdue` | warn, error | `queue`; `deadline_secs`, `store` |

@@ -242,7 +242,7 @@ impl Session {
             }
             Some(Ok(accepted)) => self.admit(decision, accepted),
             Some(Err(denied)) => {
-                let result = LoginResult::Denied(denied.reason);
+                let result = LoginResult::Denied(&denied);
                 self.log(&decision.user, decision.mechanism, result);
                 let error = match denied.reason {
                     Denial::WrongCredentials => {
