@@ -6,8 +6,6 @@
 
 pub(crate) mod address;
 pub(crate) mod envelope;
-#[cfg(test)]
-mod golden;
 pub(crate) mod header;
 pub(crate) mod limits;
 pub(crate) mod lines;
@@ -17,3 +15,7 @@ pub(crate) mod section;
 pub(crate) mod structure;
 pub(crate) mod text;
 mod token;
+
+#[cfg(test)]
+#[path = "../../tests/messages/golden.rs"]
+mod golden;

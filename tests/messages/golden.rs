@@ -1,7 +1,7 @@
-//! Golden files: what the messages in `tests/messages` are to be read as.
+//! Golden files: what the messages in this directory are to be read as. A unit test, since `message` is not public.
 //!
 //! Beside `name.eml` stand `name.structure` (size, BODYSTRUCTURE, then every section with its octets and how it begins) and `name.envelope`.
-//! Run with `RESTANTE_BLESS=1` to write what is found; then look at the difference. `tests/messages/README.md` tells where and why the
+//! Run with `RESTANTE_BLESS=1` to write what is found; then look at the difference. `README.md` tells where and why the
 //! expectations differ from what Dovecot 2.3 answers.
 
 use super::address::Address;
