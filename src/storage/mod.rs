@@ -158,7 +158,7 @@ impl Drop for Volumes {
 impl Inner {
     /// The volume of a place, made if it is new.
     fn volume_of(self: &Arc<Self>, place: &Path) -> Arc<Volume> {
-        let mut table = self.lock();
+        let table = self.lock();
         let is_old = now().saturating_duration_since(table.read_at) > MOUNTS_AGE;
         if is_old && !self.refreshing.swap(true, Ordering::AcqRel) {
             self.refresh();

@@ -1,0 +1,455 @@
+//! Drives one [`Protocol`] over one stream: reads, steps, writes, and keeps the time.
+//!
+//! The loop does what [`Step`] says. Three things may happen beside it: the registry gives an order (shutdown, displacement,
+//! revocation), a time-out passes, the client hangs up. An order takes effect where it cuts nothing in two: while the session waits; a
+//! displaced or revoked connection also in the midst of writing, as nobody is owed the rest.
+//!
+//! An idle connection costs the task, the session and, with TLS, the keys: input is read into the stack of the thread that reads, and the
+//! output buffer is given back before waiting.
+
+use super::end::{Account, End};
+use super::limits::{Handle, Order, Seat};
+use super::listener::{Listener, Service, TlsMode};
+use super::stream::Stream;
+use super::work::{self, Machine, Worked};
+use super::{Shared, now};
+use crate::protocol::{Host, Interrupt, Patience, Peer, Step, TlsInfo, Wait, Work};
+use std::future::pending;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, sleep_until, timeout};
+
+/// Time for a client to close after us, so that it gets the last words.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Time for the last words to be written.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// A connection without its session.
+#[derive(Debug)]
+struct Connection {
+    stream: Stream,
+    tls: Option<TlsInfo>,
+    remote: SocketAddr,
+    listener: Listener,
+    seat: Seat,
+    shared: Arc<Shared>,
+    began: Instant,
+    /// Since when the client is silent: since it last sent something or, if that is later, since we had answered it.
+    silent_since: Instant,
+    /// What the client sent last is still being answered.
+    answering: bool,
+    octets_in: u64,
+    octets_out: u64,
+}
+
+/// Serves a connection to its end and logs it. A `refusal` is told to the client in place of a session.
+pub(super) async fn serve(
+    stream: TcpStream,
+    remote: SocketAddr,
+    listener: Listener,
+    seat: Seat,
+    refusal: Option<Interrupt>,
+    shared: Arc<Shared>,
+) {
+    let began = now();
+    let mut connection = Connection {
+        stream: Stream::Plain(stream),
+        tls: None,
+        remote,
+        listener,
+        seat,
+        shared,
+        began,
+        silent_since: began,
+        answering: false,
+        octets_in: 0,
+        octets_out: 0,
+    };
+    let end = connection.run(refusal).await;
+    connection.farewell(&end).await;
+    connection.log(&end);
+}
+
+impl Connection {
+    /// TLS if it comes first, then the session.
+    async fn run(&mut self, refusal: Option<Interrupt>) -> End {
+        if self.listener.tls == TlsMode::Implicit
+            && let Err(end) = Box::pin(self.start_tls()).await
+        {
+            return end;
+        }
+        match self.open() {
+            Err(end) => end,
+            Ok(machine) => match refusal {
+                Some(reason) => self.interrupt(machine, reason).await,
+                None => self.drive(machine).await.unwrap_or_else(|end| end),
+            },
+        }
+    }
+
+    /// Makes the session.
+    fn open(&self) -> Result<Machine, End> {
+        let peer = Peer {
+            id: self.seat.handle.id,
+            remote: self.remote,
+            local: self.listener.address,
+            tls: self.tls.clone(),
+            may_start_tls: self.listener.tls == TlsMode::Start && self.shared.tls.is_some(),
+        };
+        let services = &self.shared.services;
+        let open = match self.listener.service {
+            Service::Imap => &services.imap,
+            Service::Pop3 => &services.pop3,
+        };
+        let host: Arc<dyn Host> = self.seat.handle.clone();
+        let protocol = contained(self.handle(), || open(peer, host))?;
+        Ok(Machine {
+            protocol,
+            output: Vec::new(),
+        })
+    }
+
+    /// The loop. Ends with the reason in either arm.
+    async fn drive(&mut self, mut machine: Machine) -> Result<End, End> {
+        let mut step = self.step(&mut machine)?;
+        loop {
+            step = match step {
+                Step::Write => {
+                    let piece = std::mem::take(&mut machine.output);
+                    match self.step(&mut machine)? {
+                        // Reading ahead: the next piece is made while this one is being written.
+                        Step::Work(work) => {
+                            machine = self.work(machine, work, piece).await?;
+                            self.step(&mut machine)?
+                        }
+                        next => {
+                            self.write(piece).await?;
+                            next
+                        }
+                    }
+                }
+                Step::Work(work) => {
+                    machine = self.work(machine, work, Vec::new()).await?;
+                    self.step(&mut machine)?
+                }
+                Step::Wait(wait) => {
+                    self.flush(&mut machine).await?;
+                    if let Some(reason) = self.wait(&mut machine, wait).await? {
+                        return Ok(self.interrupt(machine, reason).await);
+                    }
+                    self.step(&mut machine)?
+                }
+                Step::StartTls => {
+                    self.stream.discard_input();
+                    self.flush(&mut machine).await?;
+                    let info = Box::pin(self.start_tls()).await?;
+                    contained(self.handle(), || machine.protocol.tls_started(info))?;
+                    self.step(&mut machine)?
+                }
+                Step::Close => {
+                    self.flush(&mut machine).await?;
+                    return Ok(End::BySession);
+                }
+            };
+        }
+    }
+
+    fn step(&self, machine: &mut Machine) -> Result<Step, End> {
+        let Machine { protocol, output } = machine;
+        contained(self.handle(), || protocol.step(now(), output))
+    }
+
+    /// Has work done on its volume, and meanwhile writes the piece made before.
+    async fn work(&mut self, machine: Machine, work: Work, piece: Vec<u8>) -> Result<Machine, End> {
+        let if_stuck = work.if_stuck.clone();
+        let shared = Arc::clone(&self.shared);
+        let volumes = &shared.services.volumes;
+        let handle = Arc::clone(&self.seat.handle);
+        let worked = match work::begin(volumes, machine, work) {
+            Err((machine, refused)) => {
+                self.write(piece).await?;
+                Worked::Refused(machine, refused)
+            }
+            Ok(ticket) => {
+                let finish = async {
+                    tokio::select! {
+                        worked = ticket.finish(volumes) => Ok(worked),
+                        reason = order_where(&handle, aborting) => Err(End::Interrupted(reason)),
+                    }
+                };
+                let (written, worked) = tokio::join!(self.write(piece), finish);
+                written?;
+                worked?
+            }
+        };
+        match worked {
+            Worked::Done(machine) => Ok(machine),
+            Worked::Refused(mut machine, refused) => {
+                tracing::debug!(%refused, "work_refused");
+                let Machine { protocol, output } = &mut machine;
+                contained(&handle, || protocol.work_refused(output))?;
+                Ok(machine)
+            }
+            Worked::Hung => {
+                self.last_words(if_stuck).await;
+                Err(End::VolumeHung)
+            }
+            Worked::Panicked => {
+                report_panic(&handle);
+                Err(End::Panicked)
+            }
+        }
+    }
+
+    /// Waits for something to do; a reason if the session is to be ended.
+    async fn wait(&mut self, machine: &mut Machine, wait: Wait) -> Result<Option<Interrupt>, End> {
+        if std::mem::take(&mut self.answering) {
+            self.silent_since = now();
+        }
+        let patience_ends = self.patience_ends(wait.patience, machine.protocol.is_authenticated());
+        let next = [patience_ends, wait.at].into_iter().flatten().min();
+        let handle = Arc::clone(&self.seat.handle);
+        tokio::select! {
+            biased;
+            reason = order_where(&handle, |order| heeded(order, wait)) => Ok(Some(reason)),
+            read = input(&mut self.stream, machine, wait.input) => match read? {
+                0 => Err(End::ByClient),
+                count => {
+                    self.heard(count);
+                    Ok(None)
+                }
+            },
+            () = handle.woken.notified() => Ok(None),
+            () = until(next) => {
+                let is_over = patience_ends.is_some_and(|end| end <= now());
+                Ok(is_over.then_some(Interrupt::Timeout))
+            }
+        }
+    }
+
+    /// Octets came in.
+    fn heard(&mut self, count: usize) {
+        self.octets_in = self.octets_in.saturating_add(count as u64);
+        self.silent_since = now();
+        self.answering = true;
+        self.seat.handle.heard();
+    }
+
+    /// When the client's silence has lasted too long.
+    fn patience_ends(&self, patience: Patience, is_authenticated: bool) -> Option<Instant> {
+        let timeouts = &self.shared.timeouts;
+        let silence = match (patience, self.listener.service) {
+            (Patience::Ours, _) => return None,
+            (Patience::Greeted, _) => timeouts.before_login,
+            (Patience::Command, _) => timeouts.command,
+            (Patience::Idle, Service::Imap) => timeouts.imap_idle,
+            (Patience::Idle, Service::Pop3) => timeouts.pop3_idle,
+        };
+        let end = self.silent_since.checked_add(silence);
+        if is_authenticated {
+            return end;
+        }
+        let before_login = self.began.checked_add(timeouts.before_login);
+        [end, before_login].into_iter().flatten().min()
+    }
+
+    /// Writes what the session has made, and gives the buffer back.
+    async fn flush(&mut self, machine: &mut Machine) -> Result<(), End> {
+        self.write(std::mem::take(&mut machine.output)).await
+    }
+
+    /// Writes octets; fails if the client takes nothing for too long or the connection is to end.
+    async fn write(&mut self, octets: Vec<u8>) -> Result<(), End> {
+        if octets.is_empty() {
+            return Ok(());
+        }
+        let handle = Arc::clone(&self.seat.handle);
+        let patience = self.shared.timeouts.write;
+        let mut rest = octets.as_slice();
+        loop {
+            let count = tokio::select! {
+                biased;
+                sent = self.stream.send(rest) => sent?,
+                reason = order_where(&handle, cutting) => return Err(End::Interrupted(reason)),
+                () = sleep(patience) => return Err(End::NotReading),
+            };
+            if count == 0 {
+                return Ok(());
+            }
+            self.octets_out = self.octets_out.saturating_add(count as u64);
+            if rest.len() < octets.len() {
+                // More than the system's buffer: the client must have taken some.
+                handle.heard();
+            }
+            rest = rest.get(count..).unwrap_or_default();
+        }
+    }
+
+    /// Negotiates TLS.
+    async fn start_tls(&mut self) -> Result<TlsInfo, End> {
+        let shared = Arc::clone(&self.shared);
+        let Some(tls) = &shared.tls else {
+            return Err(End::NoTls);
+        };
+        let handle = Arc::clone(&self.seat.handle);
+        let handshake = self.stream.start_tls(tls, self.listener.service);
+        let info = tokio::select! {
+            done = timeout(shared.timeouts.handshake, handshake) => match done {
+                Err(_) => return Err(End::HandshakeTimeout),
+                Ok(shaken) => shaken.map_err(End::Handshake)?,
+            },
+            reason = order_where(&handle, any) => return Err(End::Interrupted(reason)),
+        };
+        self.tls = Some(info.clone());
+        Ok(info)
+    }
+
+    /// Ends a session that waits, in its own words.
+    async fn interrupt(&mut self, mut machine: Machine, reason: Interrupt) -> End {
+        let Machine { protocol, output } = &mut machine;
+        if contained(self.handle(), || protocol.interrupt(reason, output)).is_err() {
+            return End::Panicked;
+        }
+        self.last_words(machine.output).await;
+        End::Interrupted(reason)
+    }
+
+    /// Writes what the client may still read; what becomes of it no longer matters.
+    async fn last_words(&mut self, octets: Vec<u8>) {
+        let mut rest = octets.as_slice();
+        while let Ok(Ok(count @ 1..)) = timeout(LAST_WORDS, self.stream.send(rest)).await {
+            self.octets_out = self.octets_out.saturating_add(count as u64);
+            rest = rest.get(count..).unwrap_or_default();
+        }
+    }
+
+    /// Closes as the end demands.
+    async fn farewell(&mut self, end: &End) {
+        let close = self.stream.close();
+        match end {
+            End::BySession | End::Interrupted(_) | End::VolumeHung | End::Panicked => {
+                if let Ok(Err(error)) = timeout(FAREWELL, close).await {
+                    tracing::debug!(%error, "close_failed");
+                }
+            }
+            End::ByClient
+            | End::NotReading
+            | End::HandshakeTimeout
+            | End::Handshake(_)
+            | End::NoTls
+            | End::Io(_) => {}
+        }
+    }
+
+    fn log(&self, end: &End) {
+        let account = Account {
+            id: self.seat.handle.id,
+            remote: self.remote,
+            listener: self.listener,
+            tls: self.tls.as_ref().map(|tls| tls.version.as_str()),
+            octets: [self.octets_in, self.octets_out],
+            duration: now().saturating_duration_since(self.began),
+            tally: self.seat.handle.tally(),
+        };
+        account.close(end);
+    }
+
+    fn handle(&self) -> &Handle {
+        &self.seat.handle
+    }
+}
+
+/// Whether an order is obeyed by a session that waits.
+///
+/// At a shutdown, commands in progress finish: one that we owe an answer, and one that the client is in the middle of sending.
+const fn heeded(order: Order, wait: Wait) -> Option<Interrupt> {
+    match (order, wait.patience) {
+        (Order::Abort(reason), _) => Some(reason),
+        (Order::End(_), Patience::Ours) | (Order::End(Interrupt::Shutdown), Patience::Command) => {
+            None
+        }
+        (Order::End(reason), _) => Some(reason),
+    }
+}
+
+/// Whether an order ends even a connection in the midst of writing.
+const fn cutting(order: Order) -> Option<Interrupt> {
+    match order {
+        Order::Abort(reason) | Order::End(reason @ (Interrupt::Displaced | Interrupt::Revoked)) => {
+            Some(reason)
+        }
+        Order::End(_) => None,
+    }
+}
+
+/// Whether an order ends even a connection whose work is in progress.
+const fn aborting(order: Order) -> Option<Interrupt> {
+    match order {
+        Order::Abort(reason) => Some(reason),
+        Order::End(_) => None,
+    }
+}
+
+/// Whether an order ends a connection that has no session yet: always.
+#[expect(clippy::unnecessary_wraps, reason = "of the shape of its siblings")]
+const fn any(order: Order) -> Option<Interrupt> {
+    let (Order::Abort(reason) | Order::End(reason)) = order;
+    Some(reason)
+}
+
+/// Waits for an order that is to be heeded. Any number may wait.
+async fn order_where(handle: &Handle, heed: impl Fn(Order) -> Option<Interrupt>) -> Interrupt {
+    let mut ordered = pin!(handle.ordered.notified());
+    loop {
+        ordered.as_mut().enable();
+        if let Some(reason) = handle.order().and_then(&heed) {
+            return reason;
+        }
+        ordered.as_mut().await;
+        ordered.set(handle.ordered.notified());
+    }
+}
+
+/// Reads for the session if it wants input; if not, waits until the connection is broken.
+async fn input(
+    stream: &mut Stream,
+    machine: &mut Machine,
+    is_wanted: bool,
+) -> std::io::Result<usize> {
+    if is_wanted {
+        stream.read(|octets| machine.protocol.feed(octets)).await
+    } else {
+        stream.broken().await;
+        Ok(0)
+    }
+}
+
+/// Sleeps until a moment, or for ever.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment.into()).await,
+        None => pending().await,
+    }
+}
+
+/// Calls into a session; a panic ends only this session.
+fn contained<T>(handle: &Handle, call: impl FnOnce() -> T) -> Result<T, End> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|_panic| {
+        report_panic(handle);
+        End::Panicked
+    })
+}
+
+/// The message of the panic itself was written where it happened.
+fn report_panic(handle: &Handle) {
+    tracing::error!(
+        id = handle.id,
+        user = handle.tally().user(),
+        "session_panicked: a bug in this server; please report it with the lines around this one"
+    );
+}

@@ -1,0 +1,88 @@
+//! An orderly stop, the signals that ask for it, and what else may be asked of a running server.
+
+use super::limits::Registry;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+/// Part of the time of an orderly stop that is left for ending what did not end by itself.
+const FORCE: Duration = Duration::from_secs(1);
+
+/// What may be asked of a running server, from any thread.
+#[derive(Debug, Clone)]
+pub struct Control {
+    registry: Arc<Registry>,
+    reload: Arc<Notify>,
+}
+
+impl Control {
+    pub(super) const fn new(registry: Arc<Registry>, reload: Arc<Notify>) -> Self {
+        Self { registry, reload }
+    }
+
+    /// Ends the sessions of an account whose record was changed or removed.
+    pub fn revoke(&self, account: &str) {
+        self.registry.revoke(account);
+    }
+
+    /// Reads the certificates again, now.
+    pub fn reload_certificates(&self) {
+        self.reload.notify_one();
+    }
+
+    /// How many connections there are.
+    pub fn connections(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// Ends all connections: those at rest now, those with a command in progress after it, and the rest when the time is over.
+    pub(super) async fn stop(&self, timeout: Duration) {
+        let begun = super::now();
+        self.registry.stop(false);
+        let orderly = tokio::time::timeout(timeout.saturating_sub(FORCE), self.registry.emptied());
+        if orderly.await.is_err() {
+            let busy = self.registry.len();
+            tracing::warn!(
+                connections = busy,
+                "shutdown_deadline: closing what is left"
+            );
+            self.registry.stop(true);
+            let left = FORCE.min(timeout);
+            if tokio::time::timeout(left, self.registry.emptied())
+                .await
+                .is_err()
+            {
+                tracing::warn!(connections = self.registry.len(), "shutdown_incomplete");
+            }
+        }
+        tracing::info!(
+            elapsed_ms = super::now().saturating_duration_since(begun).as_millis(),
+            "server_stopped"
+        );
+    }
+}
+
+/// Waits for SIGTERM or SIGINT; meanwhile SIGHUP reads the certificates again.
+///
+/// # Errors
+/// If the system does not let us have the signals.
+pub async fn until_signal(control: &Control) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    loop {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+            _ = hang_up.recv() => {
+                tracing::info!("certificates_reload_asked");
+                control.reload_certificates();
+                continue;
+            }
+        };
+        tracing::info!(signal = name, "server_stopping");
+        return Ok(());
+    }
+}

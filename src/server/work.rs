@@ -1,0 +1,143 @@
+//! A session's work on a thread of its volume, and getting the session back.
+//!
+//! The session goes to the thread and comes back with the output. If the deadline passes first, what happens depends on where it is: still
+//! in the queue, it is taken back and told that the work was refused, or goes on waiting while the volume is merely busy; on a
+//! thread that hangs, it is left there, to be dropped when the call returns.
+
+use crate::protocol::{Protocol, Work};
+use crate::storage::{Refused, Volumes};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// A session and the output that it has made.
+#[derive(Debug)]
+pub(super) struct Machine {
+    /// The session.
+    pub(super) protocol: Box<dyn Protocol>,
+    /// What is to be sent.
+    pub(super) output: Vec<u8>,
+}
+
+/// Work under way.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    slot: Arc<Mutex<Slot>>,
+    done: oneshot::Receiver<Machine>,
+    work: Work,
+    deadline: Duration,
+    /// When to look next.
+    look_at: Instant,
+}
+
+/// Where a session is.
+#[derive(Debug)]
+enum Slot {
+    /// In the queue.
+    Waiting(Machine),
+    /// On a thread, since then.
+    Running(Instant),
+    /// Taken back.
+    Gone,
+}
+
+/// What came of work.
+#[derive(Debug)]
+pub(super) enum Worked {
+    /// It was done.
+    Done(Machine),
+    /// The volume did not take it.
+    Refused(Machine, Refused),
+    /// The volume hangs; the session is lost with it.
+    Hung,
+    /// The session panicked.
+    Panicked,
+}
+
+/// Queues work; the session comes back at once if it is refused.
+pub(super) fn begin(
+    volumes: &Volumes,
+    machine: Machine,
+    work: Work,
+) -> Result<Ticket, (Machine, Refused)> {
+    let slot = Arc::new(Mutex::new(Slot::Waiting(machine)));
+    let (tell, done) = oneshot::channel();
+    let for_thread = Arc::clone(&slot);
+    let span = tracing::Span::current();
+    let job = move || {
+        let started = std::mem::replace(&mut *lock(&for_thread), Slot::Running(super::now()));
+        let Slot::Waiting(mut machine) = started else {
+            return;
+        };
+        let worked = span.in_scope(|| {
+            catch_unwind(AssertUnwindSafe(|| {
+                machine.protocol.work(&mut machine.output);
+                machine
+            }))
+        });
+        match worked {
+            // Nobody waits any more: the session ends here.
+            Ok(machine) => drop(tell.send(machine)),
+            Err(_) => drop(tell),
+        }
+    };
+    if let Err(refused) = volumes.run(&work.place, &work.account, Box::new(job)) {
+        let taken = std::mem::replace(&mut *lock(&slot), Slot::Gone);
+        if let Slot::Waiting(machine) = taken {
+            return Err((machine, refused));
+        }
+    }
+    let deadline = volumes.deadline();
+    let now = super::now();
+    Ok(Ticket {
+        slot,
+        done,
+        work,
+        deadline,
+        look_at: now.checked_add(deadline).unwrap_or(now),
+    })
+}
+
+impl Ticket {
+    /// Waits for the session to come back.
+    pub(super) async fn finish(mut self, volumes: &Volumes) -> Worked {
+        loop {
+            match tokio::time::timeout_at(self.look_at.into(), &mut self.done).await {
+                Ok(Ok(machine)) => return Worked::Done(machine),
+                Ok(Err(_)) => return Worked::Panicked,
+                Err(_) => {}
+            }
+            if let Some(worked) = self.look(volumes, super::now()) {
+                return worked;
+            }
+        }
+    }
+
+    /// The deadline passed: whether to go on waiting.
+    fn look(&mut self, volumes: &Volumes, now: Instant) -> Option<Worked> {
+        let mut slot = lock(&self.slot);
+        let next = match &*slot {
+            Slot::Running(since) => since.checked_add(self.deadline).filter(|end| *end > now),
+            Slot::Gone => None,
+            Slot::Waiting(_) => {
+                if let Err(refused) = volumes.check(&self.work.place, &self.work.account)
+                    && let Slot::Waiting(machine) = std::mem::replace(&mut *slot, Slot::Gone)
+                {
+                    return Some(Worked::Refused(machine, refused));
+                }
+                now.checked_add(self.deadline)
+            }
+        };
+        let Some(next) = next else {
+            // It may have come back at the last moment.
+            return Some(self.done.try_recv().map_or(Worked::Hung, Worked::Done));
+        };
+        self.look_at = next;
+        None
+    }
+}
+
+fn lock(slot: &Mutex<Slot>) -> std::sync::MutexGuard<'_, Slot> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
