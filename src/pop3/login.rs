@@ -17,7 +17,7 @@ use super::types::{Code, Command, Reply};
 use crate::auth::sasl::{self, Mechanism};
 use crate::auth::secret::Secret;
 use crate::auth::{
-    Accepted, Attempt, Credentials, Denial, Denied, LoginFacts, LoginResult, Outcome, log_login,
+    Accepted, Attempt, Credentials, Denial, LoginFacts, LoginResult, Outcome, log_login,
 };
 use crate::mailbox::backend::{Account, Error, Intake, Mailbox, MaildropLock, Owner};
 use crate::mailbox::name::MailboxName;
@@ -385,9 +385,9 @@ impl Decision {
     fn decided(self, connection: &Connection, outcome: Outcome, now: Instant) -> Login {
         let accepted = match outcome {
             Ok(accepted) => accepted,
-            Err(Denied { reason, delay }) => {
-                self.log(connection, LoginResult::Denied(reason));
-                let (reply, counts) = match reason {
+            Err(denied) => {
+                self.log(connection, LoginResult::Denied(&denied));
+                let (reply, counts) = match denied.reason {
                     Denial::WrongCredentials => {
                         (Reply::coded(Code::Auth, Text::WrongCredentials), true)
                     }
@@ -398,7 +398,7 @@ impl Decision {
                 };
                 return Login::Refusal(Refusal {
                     reply,
-                    until: now.checked_add(delay),
+                    until: now.checked_add(denied.delay),
                     counts,
                 });
             }
