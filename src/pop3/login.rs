@@ -17,7 +17,8 @@ use super::types::{Code, Command, Reply};
 use crate::auth::sasl::{self, Mechanism};
 use crate::auth::secret::Secret;
 use crate::auth::{
-    Accepted, Attempt, Credentials, Denial, LoginFacts, LoginResult, Outcome, log_login,
+    Accepted, Attempt, Credentials, Denial, LoginFacts, LoginResult, Outcome, PRIVACY_REQUIRED,
+    log_login,
 };
 use crate::mailbox::backend::{Account, Error, Intake, Mailbox, MaildropLock, Owner};
 use crate::mailbox::name::MailboxName;
@@ -137,6 +138,7 @@ pub(super) fn authorize(
             Err(text) => Reply::err(text),
         },
         Command::User(_) | Command::Pass(_) | Command::Auth { .. } if !may_log_in(connection) => {
+            log_privacy_required(connection, &command);
             Reply::err(Text::TlsFirst)
         }
         Command::User(name) => {
@@ -178,6 +180,17 @@ pub(super) fn authorize(
 /// True if a password may come.
 fn may_log_in(connection: &Connection) -> bool {
     takes_passwords(&connection.settings, connection.peer.tls.is_some())
+}
+
+/// Logs that a password would have come in the clear; PASS says nothing that USER has not said.
+fn log_privacy_required(connection: &Connection, command: &Command) {
+    let (user, mechanism) = match command {
+        Command::User(user) => (&**user, "user"),
+        Command::Auth { .. } => ("", "auth"),
+        _ => return,
+    };
+    let result = LoginResult::Failed(PRIVACY_REQUIRED);
+    log(connection, user, mechanism, result);
 }
 
 /// Whether TLS can be started.
