@@ -60,14 +60,19 @@ use std::time::Duration;
 fn imap_transcripts_play() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts/imap");
     let files = find(&directory);
-    assert!(!files.is_empty(), "no transcripts in {}", directory.display());
+    assert!(
+        !files.is_empty(),
+        "no transcripts in {}",
+        directory.display()
+    );
     let mut failures = Vec::new();
     for file in &files {
         let text = fs::read_to_string(file).unwrap();
         let script = script::parse(&text);
         assert!(!script.steps.is_empty(), "{} is empty", file.display());
         for cut in [Cut::Whole, Cut::Lines, Cut::Octets] {
-            if let Err(failure) = World::new(&script, cut).and_then(|mut world| world.play(&script)) {
+            if let Err(failure) = World::new(&script, cut).and_then(|mut world| world.play(&script))
+            {
                 let name = file.strip_prefix(&directory).unwrap().display();
                 failures.push(format!("{name} ({cut:?}) {failure}"));
                 break;
@@ -143,7 +148,11 @@ impl World {
                 other => return Err(format!("unknown key {other} in the head")),
             }
         }
-        fill(&memory, &MailboxName::inbox(), head("messages", "0").parse().unwrap());
+        fill(
+            &memory,
+            &MailboxName::inbox(),
+            head("messages", "0").parse().unwrap(),
+        );
         let mut world = Self {
             memory,
             authenticator: Arc::default(),
@@ -318,7 +327,11 @@ impl World {
                 client.connection.send(&octets, now);
                 octets.clear();
                 client.take_responses();
-                if !client.responses.last().is_some_and(|last| last.starts_with(b"+ ")) {
+                if !client
+                    .responses
+                    .last()
+                    .is_some_and(|last| last.starts_with(b"+ "))
+                {
                     return;
                 }
             }
@@ -354,7 +367,11 @@ impl World {
         };
         let args = parse(end, &[]);
         let mut expected = vec![Arg::Atom(tag), Arg::Atom(result.to_owned())];
-        expected.extend(code.map(|code| parse(code.as_bytes(), &[])).into_iter().flatten());
+        expected.extend(
+            code.map(|code| parse(code.as_bytes(), &[]))
+                .into_iter()
+                .flatten(),
+        );
         expected.push(Arg::Atom("...".into()));
         if matches(&expected, &args, &mut self.variables) {
             Ok(())
@@ -499,7 +516,9 @@ fn matches_response(wanted: &[Arg], response: &[u8], variables: &mut Variables) 
 }
 
 fn show(responses: &[Vec<u8>]) -> String {
-    let lines = responses.iter().map(|response| String::from_utf8_lossy(response));
+    let lines = responses
+        .iter()
+        .map(|response| String::from_utf8_lossy(response));
     format!("came:\n{}", lines.collect::<String>())
 }
 
@@ -532,8 +551,7 @@ fn set(settings: &mut Settings, line: &str) -> Played {
         "max_append_messages" => settings.max_append_messages = number() as usize,
         "append_limit" => settings.append_limit_octets = number().into(),
         "idle_keep_alive" => {
-            settings.idle_keep_alive =
-                (number() > 0).then(|| Duration::from_secs(number().into()));
+            settings.idle_keep_alive = (number() > 0).then(|| Duration::from_secs(number().into()));
         }
         "line_octets" => {
             settings.budgets.line_octets = number() as usize;

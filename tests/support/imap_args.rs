@@ -145,7 +145,10 @@ fn lists_match(expected: &[Arg], came: &[Arg], variables: &mut Variables) -> boo
     if is_set(expected) {
         let mut left: Vec<&Arg> = came.iter().collect();
         for wanted in expected {
-            match left.iter().position(|arg| arg_matches(wanted, arg, variables)) {
+            match left
+                .iter()
+                .position(|arg| arg_matches(wanted, arg, variables))
+            {
                 Some(at) => drop(left.remove(at)),
                 None => return false,
             }

@@ -62,7 +62,10 @@ pub enum Kind {
 /// Reads a transcript.
 pub fn parse(text: &str) -> Script {
     let mut script = Script::default();
-    let mut lines = text.lines().enumerate().map(|(index, line)| (index + 1, line));
+    let mut lines = text
+        .lines()
+        .enumerate()
+        .map(|(index, line)| (index + 1, line));
     while let Some((number, line)) = lines.next() {
         let trimmed = line.trim();
         if trimmed.is_empty() || trimmed.starts_with('#') {
@@ -70,7 +73,9 @@ pub fn parse(text: &str) -> Script {
         }
         if script.steps.is_empty()
             && let Some((key, value)) = trimmed.split_once(": ")
-            && key.bytes().all(|octet| octet.is_ascii_lowercase() || octet == b'_')
+            && key
+                .bytes()
+                .all(|octet| octet.is_ascii_lowercase() || octet == b'_')
         {
             script.head.push((key.to_owned(), value.to_owned()));
             continue;

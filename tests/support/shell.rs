@@ -117,6 +117,7 @@ impl Authenticator for TestAuthenticator {
         let denied = |reason, secs| {
             Err(Denied {
                 reason,
+                detail: "test",
                 delay: Duration::from_secs(secs),
             })
         };

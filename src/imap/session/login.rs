@@ -75,8 +75,9 @@ const PRIVACY_REQUIRED: CommandError = CommandError::no(
 impl Session {
     /// LOGIN
     pub(super) fn log_in(&mut self, tag: Tag, row: &'static Row, user: &[u8], password: Secret) {
-        if !may_log_in(&self.settings, self.peer.tls.is_some()) {
-            return self.end(tag, row, Err(PRIVACY_REQUIRED));
+        if !self.may_log_in() {
+            let user = String::from_utf8_lossy(user);
+            return self.refuse_in_clear(tag, row, &user, "login");
         }
         let credentials = Credentials {
             authcid: String::from_utf8_lossy(user).into_owned(),
@@ -95,14 +96,15 @@ impl Session {
         initial_response: Option<&[u8]>,
         out: &mut Vec<u8>,
     ) {
-        if !may_log_in(&self.settings, self.peer.tls.is_some()) {
-            return self.end(tag, row, Err(PRIVACY_REQUIRED));
-        }
         let known = sasl::NAMES
             .iter()
             .copied()
             .filter(|name| announces_mechanism(&self.settings, name))
             .find(|name| *name == mechanism);
+        if !self.may_log_in() {
+            // whose password it would have been lies in the response, which is not looked at
+            return self.refuse_in_clear(tag, row, "", known.unwrap_or("unknown"));
+        }
         let Some((name, mechanism)) = known.and_then(|name| Some((name, sasl::mechanism(name)?)))
         else {
             let error = CommandError::no(Code::Cannot, "unsupported authentication mechanism");
@@ -158,6 +160,23 @@ impl Session {
         };
         self.end(exchange.tag, exchange.row, Err(error));
         None
+    }
+
+    fn may_log_in(&self) -> bool {
+        may_log_in(&self.settings, self.peer.tls.is_some())
+    }
+
+    /// Refuses a password that came, or would have come, without encryption.
+    fn refuse_in_clear(
+        &mut self,
+        tag: Tag,
+        row: &'static Row,
+        user: &str,
+        mechanism: &'static str,
+    ) {
+        let reason = LoginResult::Failed(crate::auth::PRIVACY_REQUIRED);
+        self.log(user, mechanism, reason);
+        self.end(tag, row, Err(PRIVACY_REQUIRED));
     }
 
     fn take_base64(&mut self, exchange: Exchange, response: &[u8], out: &mut Vec<u8>) {

@@ -23,11 +23,6 @@ use crate::protocol::{HIGH_WATER_OCTETS, Interrupt, Patience, Step, Wait, Work};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// First words of protocols that browsers can be made to speak to us; a mail client never uses them as tags.
-const FOREIGN_VERBS: [&str; 9] = [
-    "GET", "POST", "HEAD", "PUT", "OPTIONS", "CONNECT", "DELETE", "PATCH", "EHLO",
-];
-
 /// What a command in the wrong state gets.
 pub(super) const NOT_NOW: CommandError = CommandError::bad("command is not allowed in this state");
 
@@ -122,15 +117,8 @@ impl Session {
 
     /// BAD for what is no command.
     fn refuse_line(&mut self, tag: Option<Tag>, text: Text) {
-        let is_foreign = tag.as_ref().is_some_and(|tag| {
-            FOREIGN_VERBS.contains(&tag.as_str()) && matches!(self.state, State::NotAuthenticated)
-        });
         self.count_bad();
-        let bye = if is_foreign {
-            Some(plain("This is an IMAP server"))
-        } else {
-            self.patience_with_mistakes()
-        };
+        let bye = self.patience_with_mistakes();
         let condition = Condition::Bad;
         let mut finish = Finish {
             pending: Pending::default(),
