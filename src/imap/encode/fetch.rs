@@ -1,28 +1,223 @@
-//! FETCH responses, written item by item.
+//! FETCH responses, written item by item (RFC 9051 §7.5.2).
+//!
+//! Nothing is allocated for flags, UIDs and sizes. Literals are announced here and sent by the caller, who may do so in pieces and go
+//! on with [`FetchWriter::resume`].
 
+use super::core::{push_astring, push_list, push_literal_header, push_number};
+use super::structure::{Form, push_body, push_envelope};
+use crate::encoding::date::format_internal;
+use crate::imap::types::fetch::{FetchItem, Section, SectionText};
 use crate::imap::types::response::FlagList;
-use crate::mailbox::id::{SeqNum, Uid};
+use crate::imap::types::sequence::OctetWindow;
+use crate::mailbox::id::{ModSeq, SeqNum, Uid};
+use crate::message::envelope::Envelope;
+use crate::message::structure::Message;
+use std::num::NonZeroU32;
 
 /// Writes one FETCH response; ended by [`FetchWriter::finish`].
 #[derive(Debug)]
 pub(crate) struct FetchWriter<'a> {
     out: &'a mut Vec<u8>,
+    /// Nothing stands after the parenthesis yet.
+    empty: bool,
 }
 
 impl<'a> FetchWriter<'a> {
     /// Begins `* n FETCH (`.
-    pub(crate) fn new(_seq_num: SeqNum, out: &'a mut Vec<u8>) -> Self {
-        Self { out }
+    pub(crate) fn new(seq_num: SeqNum, out: &'a mut Vec<u8>) -> Self {
+        out.extend_from_slice(b"* ");
+        push_number(seq_num.value().into(), out);
+        out.extend_from_slice(b" FETCH (");
+        Self { out, empty: true }
+    }
+
+    /// Goes on with a response that has at least one item.
+    pub(crate) const fn resume(out: &'a mut Vec<u8>) -> Self {
+        Self { out, empty: false }
     }
 
     /// `UID n`
-    pub(crate) fn uid(&mut self, _uid: Uid) {}
+    pub(crate) fn uid(&mut self, uid: Uid) {
+        self.name(b"UID ");
+        push_number(uid.value().into(), self.out);
+    }
 
     /// `FLAGS (…)`
-    pub(crate) fn flags(&mut self, _flags: FlagList<'_>) {}
+    pub(crate) fn flags(&mut self, list: FlagList<'_>) {
+        self.name(b"FLAGS ");
+        let system = list.system_flags().map(|flag| flag.as_str());
+        let recent = list.recent.then_some("\\Recent");
+        let keywords = list
+            .flags
+            .keyword_indexes()
+            .filter_map(|index| Some(list.keywords.keyword(index)?.as_str()));
+        let all = system.chain(recent).chain(keywords);
+        push_list(all, self.out, |flag, out| {
+            out.extend_from_slice(flag.as_bytes())
+        });
+    }
+
+    /// `INTERNALDATE date-time`, from seconds since 1970
+    pub(crate) fn internal_date(&mut self, date: i64) {
+        self.name(b"INTERNALDATE \"");
+        self.out.extend_from_slice(format_internal(date).as_bytes());
+        self.out.push(b'"');
+    }
+
+    /// `RFC822.SIZE n`
+    pub(crate) fn rfc822_size(&mut self, octets: u64) {
+        self.name(b"RFC822.SIZE ");
+        push_number(octets, self.out);
+    }
+
+    /// `MODSEQ (n)` (RFC 7162 §7)
+    pub(crate) fn mod_seq(&mut self, mod_seq: ModSeq) {
+        self.name(b"MODSEQ (");
+        push_number(mod_seq.0, self.out);
+        self.out.push(b')');
+    }
+
+    /// `ENVELOPE (…)`
+    pub(crate) fn envelope(&mut self, envelope: &Envelope, utf8: bool) {
+        self.name(b"ENVELOPE ");
+        push_envelope(envelope, utf8, self.out);
+    }
+
+    /// `BODY (…)` or `BODYSTRUCTURE (…)`
+    pub(crate) fn structure(&mut self, message: &Message, extended: bool, utf8: bool) {
+        self.name(if extended {
+            b"BODYSTRUCTURE "
+        } else {
+            b"BODY "
+        });
+        push_body(&message.root, Form { extended, utf8 }, self.out);
+    }
+
+    /// An item that has a name alone, and octets: [`FetchWriter::literal`] or the like must follow. `BODY[HEADER.FIELDS (Subject)]<0>`
+    pub(crate) fn item(&mut self, item: &FetchItem) {
+        self.name(b"");
+        push_item_name(item, self.out);
+        self.out.push(b' ');
+    }
+
+    /// `NIL`, after [`FetchWriter::item`]
+    pub(crate) fn nil(&mut self) {
+        self.out.extend_from_slice(b"NIL");
+    }
+
+    /// A number, after [`FetchWriter::item`]
+    pub(crate) fn number(&mut self, number: u64) {
+        push_number(number, self.out);
+    }
+
+    /// `{n}`, after [`FetchWriter::item`]; exactly so many octets without NUL must be appended next. `""` if there are none.
+    pub(crate) fn literal(&mut self, octets: u64) {
+        if octets == 0 {
+            self.out.extend_from_slice(b"\"\"");
+        } else {
+            push_literal_header(octets, self.out);
+        }
+    }
+
+    /// `~{n}`, after [`FetchWriter::item`]; exactly so many octets must be appended next (RFC 3516 §7).
+    pub(crate) fn literal8(&mut self, octets: u64) {
+        self.out.push(b'~');
+        push_literal_header(octets, self.out);
+    }
 
     /// `)` and the line end.
     pub(crate) fn finish(self) {
         self.out.extend_from_slice(b")\r\n");
     }
+
+    /// The separator and the beginning of an item.
+    fn name(&mut self, name: &[u8]) {
+        if !std::mem::take(&mut self.empty) {
+            self.out.push(b' ');
+        }
+        self.out.extend_from_slice(name);
+    }
+}
+
+/// The name by which an item is told; without `.PEEK`, and of a window only where it begins.
+fn push_item_name(item: &FetchItem, out: &mut Vec<u8>) {
+    let window = match item {
+        FetchItem::BodySection {
+            section, window, ..
+        } => {
+            out.extend_from_slice(b"BODY[");
+            push_section(section, out);
+            out.push(b']');
+            window.as_ref()
+        }
+        FetchItem::Binary { part, window, .. } => {
+            out.extend_from_slice(b"BINARY[");
+            push_part(part, out);
+            out.push(b']');
+            window.as_ref()
+        }
+        FetchItem::BinarySize { part } => {
+            out.extend_from_slice(b"BINARY.SIZE[");
+            push_part(part, out);
+            out.push(b']');
+            None
+        }
+        other => {
+            out.extend_from_slice(simple_name(other));
+            None
+        }
+    };
+    if let Some(OctetWindow { origin, .. }) = window {
+        out.push(b'<');
+        push_number(*origin, out);
+        out.push(b'>');
+    }
+}
+
+/// Names without sections.
+const fn simple_name(item: &FetchItem) -> &'static [u8] {
+    match item {
+        FetchItem::Uid => b"UID",
+        FetchItem::Flags => b"FLAGS",
+        FetchItem::InternalDate => b"INTERNALDATE",
+        FetchItem::Rfc822Size => b"RFC822.SIZE",
+        FetchItem::Envelope => b"ENVELOPE",
+        FetchItem::Body | FetchItem::BodySection { .. } => b"BODY",
+        FetchItem::BodyStructure => b"BODYSTRUCTURE",
+        FetchItem::Rfc822 => b"RFC822",
+        FetchItem::Rfc822Header => b"RFC822.HEADER",
+        FetchItem::Rfc822Text => b"RFC822.TEXT",
+        FetchItem::Binary { .. } => b"BINARY",
+        FetchItem::BinarySize { .. } => b"BINARY.SIZE",
+    }
+}
+
+/// `section-part = nz-number *("." nz-number)`
+fn push_part(part: &[NonZeroU32], out: &mut Vec<u8>) {
+    super::core::push_joined(part, b".", out, |number, out| {
+        push_number(number.get().into(), out);
+    });
+}
+
+/// `section-spec`
+fn push_section(section: &Section, out: &mut Vec<u8>) {
+    push_part(&section.part, out);
+    if !section.part.is_empty() && section.text != SectionText::Whole {
+        out.push(b'.');
+    }
+    let names = match &section.text {
+        SectionText::Whole => return,
+        SectionText::Header => return out.extend_from_slice(b"HEADER"),
+        SectionText::Text => return out.extend_from_slice(b"TEXT"),
+        SectionText::Mime => return out.extend_from_slice(b"MIME"),
+        SectionText::HeaderFields(names) => {
+            out.extend_from_slice(b"HEADER.FIELDS ");
+            names
+        }
+        SectionText::HeaderFieldsNot(names) => {
+            out.extend_from_slice(b"HEADER.FIELDS.NOT ");
+            names
+        }
+    };
+    push_list(names, out, |name, out| push_astring(name, false, out));
 }

@@ -1,0 +1,124 @@
+//! Responses about mailboxes: LIST, STATUS, NAMESPACE, SEARCH (RFC 9051 §7.3).
+
+use super::core::{push_astring, push_list, push_number, push_ranges, push_string};
+use crate::imap::types::list::{ListAttribute, StatusItem};
+use crate::imap::types::response::{ESearch, ListEntry};
+
+/// `LIST` or `LSUB` and `mailbox-list`
+pub(super) fn push_list_entry(entry: &ListEntry, utf8: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(if entry.lsub { b"LSUB " } else { b"LIST " });
+    push_list(&entry.attributes, out, |attribute, out| {
+        out.extend_from_slice(attribute_name(*attribute).as_bytes());
+    });
+    out.push(b' ');
+    match entry.delimiter {
+        Some(delimiter) => push_delimiter(delimiter, utf8, out),
+        None => out.extend_from_slice(b"NIL"),
+    }
+    out.push(b' ');
+    push_astring(&entry.mailbox, utf8, out);
+    if !entry.child_info_subscribed && entry.old_name.is_none() {
+        return;
+    }
+    out.extend_from_slice(b" (");
+    if entry.child_info_subscribed {
+        out.extend_from_slice(b"\"CHILDINFO\" (\"SUBSCRIBED\")");
+    }
+    if let Some(old_name) = &entry.old_name {
+        if entry.child_info_subscribed {
+            out.push(b' ');
+        }
+        out.extend_from_slice(b"\"OLDNAME\" (");
+        push_astring(old_name, utf8, out);
+        out.push(b')');
+    }
+    out.push(b')');
+}
+
+/// `DQUOTE QUOTED-CHAR DQUOTE`
+fn push_delimiter(delimiter: char, utf8: bool, out: &mut Vec<u8>) {
+    push_string(delimiter.encode_utf8(&mut [0; 4]).as_bytes(), utf8, out);
+}
+
+/// `mbx-list-flags`
+const fn attribute_name(attribute: ListAttribute) -> &'static str {
+    match attribute {
+        ListAttribute::NonExistent => "\\NonExistent",
+        ListAttribute::NoSelect => "\\Noselect",
+        ListAttribute::NoInferiors => "\\Noinferiors",
+        ListAttribute::HasChildren => "\\HasChildren",
+        ListAttribute::HasNoChildren => "\\HasNoChildren",
+        ListAttribute::Marked => "\\Marked",
+        ListAttribute::Unmarked => "\\Unmarked",
+        ListAttribute::Subscribed => "\\Subscribed",
+        ListAttribute::Remote => "\\Remote",
+        ListAttribute::SpecialUse(special_use) => special_use.as_str(),
+    }
+}
+
+/// `namespace-response`: one personal namespace, no others
+pub(super) fn push_namespace(prefix: &[u8], delimiter: char, utf8: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"NAMESPACE ((");
+    push_string(prefix, utf8, out);
+    out.push(b' ');
+    push_delimiter(delimiter, utf8, out);
+    out.extend_from_slice(b")) NIL NIL");
+}
+
+/// `"STATUS" SP mailbox SP "(" [status-att-list] ")"`
+pub(super) fn push_status(
+    mailbox: &[u8],
+    items: &[(StatusItem, u64)],
+    utf8: bool,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(b"STATUS ");
+    push_astring(mailbox, utf8, out);
+    out.push(b' ');
+    push_list(items, out, |(item, value), out| {
+        out.extend_from_slice(status_name(*item));
+        out.push(b' ');
+        push_number(*value, out);
+    });
+}
+
+/// `status-att`
+const fn status_name(item: StatusItem) -> &'static [u8] {
+    match item {
+        StatusItem::Messages => b"MESSAGES",
+        StatusItem::Recent => b"RECENT",
+        StatusItem::UidNext => b"UIDNEXT",
+        StatusItem::UidValidity => b"UIDVALIDITY",
+        StatusItem::Unseen => b"UNSEEN",
+        StatusItem::Deleted => b"DELETED",
+        StatusItem::Size => b"SIZE",
+        StatusItem::AppendLimit => b"APPENDLIMIT",
+    }
+}
+
+/// `esearch-response = "ESEARCH" [search-correlator] [SP "UID"] *(SP search-return-data)`
+pub(super) fn push_esearch(result: &ESearch, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"ESEARCH");
+    if let Some(tag) = &result.tag {
+        out.extend_from_slice(b" (TAG ");
+        push_string(tag.as_str().as_bytes(), false, out);
+        out.push(b')');
+    }
+    if result.uid {
+        out.extend_from_slice(b" UID");
+    }
+    for (name, value) in [
+        (&b" MIN "[..], result.min),
+        (b" MAX ", result.max),
+        (b" COUNT ", result.count),
+    ] {
+        if let Some(value) = value {
+            out.extend_from_slice(name);
+            push_number(value.into(), out);
+        }
+    }
+    if !result.all.is_empty() {
+        out.extend_from_slice(b" ALL ");
+        push_ranges(result.all.iter().cloned(), out);
+    }
+}
