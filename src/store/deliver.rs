@@ -1,1 +1,413 @@
-//! deliver
+//! Taking in messages: to `tmp/` as they come, then all or none into the mailbox.
+//!
+//! Order, and what a crash leaves at each point:
+//!
+//! 1. The file is written to `tmp/` and synced: a crash leaves a file in `tmp/`, swept when it is 36 hours old.
+//! 2. With the UID list locked, the files are renamed into `new/` (no flags: others see them as new mail) or `cur/`, and the directories
+//!    synced: a crash leaves messages without UID, which get one at the next look. Nobody was told that they are there.
+//! 3. Their UIDs are written to the list, durably. From here on they are delivered.
+//! 4. They are shown to connections.
+//!
+//! What fails before 3 is undone.
+
+use super::failure::{failed, noted};
+use super::filename::with_sizes;
+use super::files::NewFile;
+use super::flags::without_letters;
+use super::keywords::LETTERS;
+use super::open_mailbox::{Disk, OpenMailbox, sync_places};
+use super::spool::{Place, Spool, move_file};
+use super::uidlist::{Look, NewRecord};
+use super::{clock, filename};
+use crate::durable;
+use crate::mailbox::backend::{Error, Placed, Result, Upload};
+use crate::mailbox::flag::{Flags, MAX_KEYWORDS, NamedFlags};
+use crate::mailbox::id::Uid;
+use crate::message::lines::CrlfState;
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fs::{self, File, FileTimes};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Octets gathered before they are written.
+const BUFFER_OCTETS: usize = 65_536;
+
+/// A whole message in `tmp/` of the mailbox to which it shall go. Removed when dropped, unless it went there.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    /// Its file; none once it was placed.
+    pub(super) path: Option<PathBuf>,
+    /// Base name that it will have.
+    pub(super) base: String,
+    /// Flags that it will have.
+    pub(super) flags: NamedFlags,
+    /// Octets with CRLF, if known for sure.
+    pub(super) crlf_octets: Option<u64>,
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take() {
+            discard(&path);
+        }
+    }
+}
+
+/// Removes a file that is not wanted any more.
+fn discard(path: &std::path::Path) {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            noted("remove an unfinished message", path, &error);
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// A message on its way in.
+#[derive(Debug)]
+pub(super) struct MaildirUpload {
+    mailbox: Arc<OpenMailbox>,
+    unique: String,
+    path: PathBuf,
+    file: File,
+    buffer: Vec<u8>,
+    /// A CR at the end of what was written, held back until it is known what follows.
+    has_cr: bool,
+    /// The octet before it.
+    previous: u8,
+    stored_octets: u64,
+    wire: CrlfState,
+    /// Set by `finish`.
+    incoming: Option<Incoming>,
+}
+
+impl MaildirUpload {
+    /// Begins a message for a mailbox.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`], [`Error::NoPermission`], [`Error::Unavailable`]
+    pub(super) fn begin(mailbox: Arc<OpenMailbox>) -> Result<Self> {
+        let like = mailbox.disk()?.like;
+        let store = &mailbox.account.store;
+        let unique = store.names.unique(clock::since_epoch(clock::now()));
+        let path = mailbox.spool().tmp().join(&unique);
+        let file = durable::create_new(&path, &like)
+            .map_err(|error| failed("begin a message", &path, &error))?;
+        Ok(Self {
+            mailbox,
+            unique,
+            path,
+            file,
+            buffer: Vec::with_capacity(BUFFER_OCTETS),
+            has_cr: false,
+            previous: 0,
+            stored_octets: 0,
+            wire: CrlfState::default(),
+            incoming: None,
+        })
+    }
+
+    /// Adds octets to the file.
+    fn put(&mut self, octets: &[u8]) -> Result<()> {
+        let Some(last) = octets.last() else {
+            return Ok(());
+        };
+        self.previous = *last;
+        self.stored_octets += octets.len() as u64;
+        self.wire.feed(octets);
+        if self.buffer.len() + octets.len() > BUFFER_OCTETS {
+            self.flush()?;
+        }
+        if octets.len() >= BUFFER_OCTETS {
+            return self
+                .file
+                .write_all(octets)
+                .map_err(|error| failed("write a message", &self.path, &error));
+        }
+        self.buffer.extend_from_slice(octets);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.file
+            .write_all(&self.buffer)
+            .map_err(|error| failed("write a message", &self.path, &error))?;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Makes the octets and the date durable.
+    fn seal(&self, internal_date: Option<i64>) -> io::Result<()> {
+        if let Some(date) = internal_date.and_then(clock::from_unix) {
+            self.file.set_times(FileTimes::new().set_modified(date))?;
+        }
+        self.file.sync_all()
+    }
+}
+
+impl Upload for MaildirUpload {
+    /// Line ends are stored as LF, as MTAs do. A CRLF after a CR stays as it is, so that the octets that are read are those that came.
+    fn write(&mut self, octets: &[u8]) -> Result<()> {
+        let mut rest = octets;
+        while !rest.is_empty() {
+            if self.has_cr {
+                self.has_cr = false;
+                if rest.first() != Some(&b'\n') || self.previous == b'\r' {
+                    self.put(b"\r")?;
+                }
+            }
+            let end = memchr::memchr(b'\r', rest).unwrap_or(rest.len());
+            let (plain, after) = rest.split_at(end);
+            self.put(plain)?;
+            self.has_cr = !after.is_empty();
+            rest = after.get(1..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, flags: &NamedFlags, internal_date: Option<i64>) -> Result<()> {
+        if flags.keywords.len() > MAX_KEYWORDS {
+            return Err(Error::Limit("too many keywords".to_owned()));
+        }
+        if std::mem::take(&mut self.has_cr) {
+            self.put(b"\r")?;
+        }
+        self.flush()?;
+        self.seal(internal_date)
+            .map_err(|error| failed("sync a message", &self.path, &error))?;
+        self.incoming = Some(Incoming {
+            path: Some(self.path.clone()),
+            base: with_sizes(&self.unique, self.stored_octets, self.wire.octets()),
+            flags: flags.clone(),
+            crlf_octets: Some(self.wire.octets()),
+        });
+        Ok(())
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
+        self
+    }
+}
+
+impl Drop for MaildirUpload {
+    fn drop(&mut self) {
+        if self.incoming.is_none() && !self.path.as_os_str().is_empty() {
+            discard(&self.path);
+        }
+    }
+}
+
+/// Puts uploads into the mailbox for which they were begun.
+///
+/// # Errors
+/// As [`OpenMailbox::place_all`].
+pub(super) fn deliver(target: &OpenMailbox, uploads: Vec<Box<dyn Upload>>) -> Result<Placed> {
+    let mut incoming = Vec::with_capacity(uploads.len());
+    for upload in uploads {
+        let mut upload = upload
+            .into_any()
+            .downcast::<MaildirUpload>()
+            .map_err(|_| Error::Unavailable)?;
+        if !std::ptr::eq(Arc::as_ptr(&upload.mailbox), target) {
+            return Err(Error::NonExistent);
+        }
+        let finished = upload.incoming.take();
+        upload.path = if finished.is_some() {
+            PathBuf::new()
+        } else {
+            std::mem::take(&mut upload.path)
+        };
+        incoming.push(finished.ok_or(Error::Unavailable)?);
+    }
+    target.place_all(incoming)
+}
+
+/// A message that was put into a mailbox and has no UID yet.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// Its directory.
+    pub(super) place: Place,
+    /// Name of its file.
+    pub(super) name: Vec<u8>,
+    /// Octets of its base name.
+    pub(super) base_octets: usize,
+    /// Its flags, as positions on disk.
+    pub(super) flags: Flags,
+    /// Octets with CRLF, if known for sure.
+    pub(super) crlf_octets: Option<u64>,
+}
+
+impl Arrival {
+    /// For a base name with flags (positions on disk): what its file will be called.
+    pub(super) fn new(disk: &Disk, base: &str, flags: Flags, crlf_octets: Option<u64>) -> Self {
+        let has_letters =
+            !flags.system().is_empty() || flags.keyword_indexes().any(|at| at < LETTERS);
+        let name = match filename::FileName::parse(base.as_bytes()) {
+            Some(parsed) if has_letters => parsed.with_flags(flags, disk.keywords.table()),
+            _ => base.as_bytes().to_vec(),
+        };
+        Self {
+            place: if has_letters { Place::Cur } else { Place::New },
+            name,
+            base_octets: base.len(),
+            flags,
+            crlf_octets,
+        }
+    }
+
+    /// The base name.
+    pub(super) fn base(&self) -> &[u8] {
+        self.name.get(..self.base_octets).unwrap_or(&self.name)
+    }
+}
+
+impl OpenMailbox {
+    /// Puts whole messages into this mailbox: all or none, durable when this returns.
+    ///
+    /// # Errors
+    /// [`Error::NonExistent`], [`Error::NoSpace`], [`Error::NoPermission`], [`Error::Limit`], [`Error::Unavailable`]
+    pub(super) fn place_all(&self, mut incoming: Vec<Incoming>) -> Result<Placed> {
+        let mut disk = self.disk()?;
+        let disk = &mut *disk;
+        let sets: Vec<&NamedFlags> = incoming.iter().map(|one| &one.flags).collect();
+        let flags = self.disk_flags(disk, &sets)?;
+        let arrivals: Vec<Arrival> = incoming
+            .iter()
+            .zip(flags)
+            .map(|(one, flags)| Arrival::new(disk, &one.base, flags, one.crlf_octets))
+            .collect();
+        let spool = self.spool();
+        let own = self.own_change(disk);
+        let placed = self.give_places(disk, &spool, &arrivals, || {
+            for (one, arrival) in incoming.iter_mut().zip(&arrivals) {
+                let to = spool.file(arrival.place, &arrival.name);
+                let from = one.path.as_deref().unwrap_or(&to);
+                move_file(from, &to).map_err(|error| failed("deliver a message", &to, &error))?;
+                one.path = Some(to);
+            }
+            Ok(())
+        });
+        // on failure dropping `incoming` removes the files from wherever they are by now
+        let placed = placed?;
+        for one in &mut incoming {
+            one.path = None;
+        }
+        self.show_arrivals(disk, &arrivals, &placed);
+        own.end(self, disk);
+        Ok(placed.placed)
+    }
+
+    /// With the list locked: has files put into the mailbox, makes that durable, and gives them UIDs.
+    ///
+    /// # Errors
+    /// As [`OpenMailbox::place_all`]; then no UID was given, and what `put` did has to be undone.
+    pub(super) fn give_places(
+        &self,
+        disk: &mut Disk,
+        spool: &Spool,
+        arrivals: &[Arrival],
+        put: impl FnOnce() -> Result<()>,
+    ) -> Result<Given> {
+        let problem = |error: &io::Error| failed("give UIDs to messages", spool.directory(), error);
+        let look = disk.list.look().map_err(|error| problem(&error))?;
+        if matches!(look, Look::Replaced | Look::Missing) {
+            disk.joined = 0;
+        }
+        if disk.list.list().is_none() {
+            self.create_list(disk, spool)?;
+        }
+        let Disk {
+            list,
+            joined,
+            like,
+            keywords,
+            is_keywords_stale,
+            is_loaded,
+            ..
+        } = disk;
+        let mut locked = Disk::lock_list(list, joined, like, self.lock_timeout())
+            .map_err(|error| problem(&error))?;
+        let known = locked.list().ok_or(Error::Unavailable)?;
+        let uid_validity = known.uid_validity();
+        let is_direct = *is_loaded && *joined == known.records().len();
+        put()?;
+        let touches = |place| arrivals.iter().any(|arrival| arrival.place == place);
+        sync_places(spool, touches(Place::New), touches(Place::Cur))?;
+        let extra: BTreeMap<Vec<u8>, Flags> = arrivals
+            .iter()
+            .filter(|arrival| !without_letters(arrival.flags).is_empty())
+            .map(|arrival| (arrival.base().to_vec(), without_letters(arrival.flags)))
+            .collect();
+        if !extra.is_empty() {
+            *is_keywords_stale |= keywords.look().map_err(|error| problem(&error))?;
+            keywords
+                .set_extra(&extra, like)
+                .map_err(|error| problem(&error))?;
+        }
+        let records: Vec<NewRecord<'_>> = arrivals
+            .iter()
+            .map(|arrival| NewRecord {
+                base: arrival.base(),
+                fields: b"",
+            })
+            .collect();
+        let uids = locked.append(&records).map_err(|error| problem(&error))?;
+        if is_direct {
+            *joined = locked.list().map_or(0, |list| list.records().len());
+        }
+        Ok(Given {
+            placed: Placed { uid_validity, uids },
+            is_direct,
+        })
+    }
+
+    /// Shows connections the messages that were put into this mailbox, if there are any connections.
+    pub(super) fn show_arrivals(&self, disk: &mut Disk, arrivals: &[Arrival], given: &Given) {
+        if !disk.is_loaded {
+            return;
+        }
+        if !given.is_direct {
+            // others gave UIDs since we last looked: theirs come first
+            match self.find_again(disk) {
+                Ok(()) | Err(Error::NonExistent) => {}
+                Err(_) => self.unsure(disk),
+            }
+            return;
+        }
+        let uids = &given.placed.uids;
+        {
+            let mut files = self.files_mut();
+            for (uid, arrival) in uids.iter().zip(arrivals) {
+                files.push(NewFile {
+                    uid: *uid,
+                    name: &arrival.name,
+                    base_octets: arrival.base_octets,
+                    hash: self.hasher.hash(arrival.base()),
+                    place: arrival.place,
+                });
+            }
+        }
+        let new: Vec<(Uid, Flags, Option<u64>)> = uids
+            .iter()
+            .zip(arrivals)
+            .map(|(uid, arrival)| (*uid, disk.map.to_shared(arrival.flags), arrival.crlf_octets))
+            .collect();
+        {
+            let mut messages = self.write();
+            messages.mark_recent(uids.iter().copied());
+            messages.arrive(new);
+        }
+        self.signal.wake();
+    }
+}
+
+/// UIDs that were given.
+#[derive(Debug)]
+pub(super) struct Given {
+    /// What the client hears.
+    pub(super) placed: Placed,
+    /// Nobody else gave UIDs since the mailbox was last compared with its list.
+    pub(super) is_direct: bool,
+}

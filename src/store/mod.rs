@@ -1,14 +1,180 @@
-//! Maildir behind the traits of `mailbox::backend`.
+//! Maildir behind the traits of [`crate::mailbox::backend`].
+//!
+//! ```text
+//! Store ── AccountState (one per spool) ── OpenMailbox (one per mailbox) ── Mailbox, Message for the connections
+//!                                            │ sync: disk → memory         scan, join: what is where
+//!                                            │ flags, expunge, deliver, transfer: memory → disk
+//!                                            └ watch: who is told
+//! ```
+//!
+//! What holds throughout:
+//!
+//! - The spool is shared with delivery programs, other mail programs and other processes of this server. Nothing is assumed about names
+//!   but what was just seen; a name that vanished is looked for again before anything is concluded.
+//! - A UID is given under Dovecot's lock of the UID list and durable before anybody sees it.
+//! - What is acknowledged is synced: the message, the directory that names it, the list that numbers it.
+//! - No lock that connections need for a quick answer is held across a system call.
+
 mod account;
+mod clock;
 mod courier;
 mod deliver;
+mod doubles;
+mod expunge;
+mod failure;
 mod filename;
+mod files;
+mod first_list;
+mod flags;
 mod folders;
+mod join;
+mod kept;
+mod keyword_map;
 mod keywords;
+mod maildrop;
+mod message_file;
+mod new_account;
+mod open_mailbox;
 mod scan;
 mod special_use;
 mod spool;
 mod subscriptions;
+mod sync;
+mod template;
+mod transfer;
 mod uid_validity;
 mod uidlist;
 mod watch;
+
+pub use folders::Layout;
+
+use crate::mailbox::backend::{Account, Backend, Owner, Result};
+use crate::mailbox::name::{MailboxName, SpecialUse};
+use account::{AccountState, MaildirAccount};
+use filename::NameMaker;
+use kept::Kept;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use watch::Watcher;
+
+/// What can be set of a store.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where accounts lie that have no place of their own: a template with `%{user}`, `%{local}`, `%{domain}`.
+    pub spool: String,
+    /// How mailboxes lie in a spool.
+    pub layout: Layout,
+    /// Make the spool of an account that has none at its first login.
+    pub create_spool: bool,
+    /// Mailboxes that are made with a new spool.
+    pub new_account: Vec<NewMailbox>,
+    /// How long to wait for a lock that another program holds.
+    pub lock_timeout: Duration,
+    /// How old an unfinished delivery in `tmp/` must be to be removed: 36 hours by the custom of Maildir.
+    pub tmp_age: Duration,
+    /// Have the system tell of changes.
+    pub watch: bool,
+    /// How often watched mailboxes are looked at where the system does not tell.
+    pub poll_interval: Duration,
+    /// How many messages of mailboxes that nobody has open are kept in mind, over all accounts: 150 octets or so each.
+    pub kept_messages: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            spool: "/var/mail/%{domain}/%{local}/Maildir".to_owned(),
+            layout: Layout::MaildirPlusPlus,
+            create_spool: true,
+            new_account: Vec::new(),
+            lock_timeout: Duration::from_secs(20),
+            tmp_age: Duration::from_secs(36 * 3600),
+            watch: true,
+            poll_interval: Duration::from_secs(15),
+            kept_messages: 500_000,
+        }
+    }
+}
+
+/// A mailbox for new accounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMailbox {
+    /// Its name.
+    pub name: MailboxName,
+    /// What it is for.
+    pub special_use: Vec<SpecialUse>,
+    /// Subscribe to it.
+    pub subscribe: bool,
+}
+
+/// Maildir spools of many accounts.
+#[derive(Debug)]
+pub struct Store {
+    state: Arc<StoreState>,
+    accounts: Mutex<HashMap<PathBuf, Weak<AccountState>>>,
+}
+
+/// What all accounts share.
+#[derive(Debug)]
+struct StoreState {
+    settings: Settings,
+    names: NameMaker,
+    watcher: Arc<Watcher>,
+    kept: Kept,
+}
+
+impl Store {
+    /// A store; touches no disk.
+    pub fn new(settings: Settings) -> Self {
+        let host = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        // without random octets the time in names still tells processes apart
+        let first = getrandom::u32().unwrap_or_default();
+        Self {
+            state: Arc::new(StoreState {
+                names: NameMaker::new(&host, std::process::id(), first),
+                watcher: Watcher::new(settings.watch, settings.poll_interval),
+                kept: Kept::new(settings.kept_messages),
+                settings,
+            }),
+            accounts: Mutex::default(),
+        }
+    }
+
+    /// What is shared by all who use a spool.
+    fn account(&self, root: &Path) -> Arc<AccountState> {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = accounts.get(root).and_then(Weak::upgrade) {
+            return account;
+        }
+        let account = Arc::new(AccountState::new(Arc::clone(&self.state), root));
+        // those that nobody uses any more go when the table would grow
+        if accounts.len() == accounts.capacity() {
+            accounts.retain(|_, account| account.strong_count() > 0);
+        }
+        accounts.insert(root.to_owned(), Arc::downgrade(&account));
+        account
+    }
+}
+
+impl Backend for Store {
+    fn locate(&self, user: &str, spool: Option<&Path>) -> Owner {
+        Owner {
+            user: user.into(),
+            spool: spool.map_or_else(
+                || template::expand(&self.state.settings.spool, user),
+                Path::to_owned,
+            ),
+        }
+    }
+
+    fn open_account(&self, owner: &Owner) -> Result<Arc<dyn Account>> {
+        let state = self.account(&owner.spool);
+        state.make_ready(&owner.user)?;
+        Ok(Arc::new(MaildirAccount::new(&owner.user, state)))
+    }
+}

@@ -1,1 +1,442 @@
-//! scan
+//! Reading `new/` and `cur/`: when it is needed, and what is found.
+//!
+//! A directory is read when its time stamp is not the one of the last reading, or when that stamp cannot be trusted:
+//!
+//! - A change in the same tick of the file system's clock as the last one leaves the stamp as it is. A stamp that was younger than one
+//!   tick when the reading began is *suspect*: the next look reads again. Where stamps have nanoseconds a tick is at most
+//!   [`FINE_TICK`] (the kernel's own clock steps by 1 to 10 ms); where the nanoseconds are zero, [`COARSE_TICK`]. A stamp in the
+//!   future (another machine's clock) counts as suspect until it has been seen unchanged for [`COARSE_TICK`].
+//! - Our own renames change the stamp. If it was the known one just before, the new one is taken over without reading. What another
+//!   program did in the same moment would stay hidden, so such a directory is read at the next look, or, where reading is long work
+//!   ([`LARGE`]), at the first look after [`OWN_CHANGE_TRUST`].
+
+use super::filename::FileName;
+use super::files::NameHasher;
+use super::spool::{Place, Spool};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// Longest tick of a file system whose time stamps have nanoseconds: twice the 10 ms of a kernel with 100 Hz.
+pub(super) const FINE_TICK: Duration = Duration::from_millis(20);
+
+/// Longest tick of other file systems: the 2 s of FAT.
+pub(super) const COARSE_TICK: Duration = Duration::from_secs(2);
+
+/// How long a large directory that only we have changed, as far as we know, is not read again.
+pub(super) const OWN_CHANGE_TRUST: Duration = Duration::from_secs(5);
+
+/// From how many messages on a directory is large: reading fewer takes less than some 2 ms.
+pub(super) const LARGE: usize = 2000;
+
+/// The state of a directory as far as `stat` tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    modified: Duration,
+    device: u64,
+    inode: u64,
+}
+
+impl Stamp {
+    /// Looks at a directory.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn of(directory: &Path) -> io::Result<Self> {
+        let about = fs::metadata(directory)?;
+        if !about.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        let secs = u64::try_from(about.mtime()).unwrap_or(0);
+        let nanos = u32::try_from(about.mtime_nsec()).unwrap_or(0);
+        Ok(Self {
+            modified: Duration::new(secs, nanos),
+            device: about.dev(),
+            inode: about.ino(),
+        })
+    }
+
+    /// The file system's tick, judged by the stamp.
+    const fn tick(&self) -> Duration {
+        if self.modified.subsec_nanos() == 0 {
+            COARSE_TICK
+        } else {
+            FINE_TICK
+        }
+    }
+
+    /// How long from `now`, in time since 1970, until a reading is not in the stamp's tick any more; none if it is not now.
+    pub(super) fn settles_in(&self, now: Duration) -> Option<Duration> {
+        let settled = self.modified + self.tick();
+        (now < settled).then(|| settled - now)
+    }
+}
+
+/// How far the last reading of a directory may be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// While the stamp stays.
+    Full,
+    /// Not at all: a change in the same tick may have followed.
+    None,
+    /// We changed it ourselves: until this time since 1970.
+    Until(Duration),
+}
+
+/// What is known of a directory from its last reading.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DirectoryState {
+    stamp: Option<Stamp>,
+    /// When this stamp was seen first, in time since 1970.
+    seen: Duration,
+    trust: Trust,
+}
+
+impl DirectoryState {
+    /// Never read.
+    pub(super) const UNKNOWN: Self = Self {
+        stamp: None,
+        seen: Duration::ZERO,
+        trust: Trust::None,
+    };
+
+    /// True if the directory has to be read, given its stamp and the time since 1970.
+    pub(super) fn needs_reading(&self, stamp: &Stamp, now: Duration) -> bool {
+        self.stamp.as_ref() != Some(stamp)
+            || match self.trust {
+                Trust::Full => false,
+                Trust::None => true,
+                Trust::Until(end) => now >= end,
+            }
+    }
+
+    /// Notes a whole reading that began at this time since 1970, when the directory had this stamp.
+    pub(super) fn was_read(&mut self, stamp: Stamp, began: Duration) {
+        if self.stamp != Some(stamp) {
+            self.seen = began;
+        }
+        self.stamp = Some(stamp);
+        let old_in_our_eyes = began >= self.seen + COARSE_TICK;
+        self.trust = if stamp.settles_in(began).is_none() || old_in_our_eyes {
+            Trust::Full
+        } else {
+            Trust::None
+        };
+    }
+
+    /// The last reading is not to be trusted: something does not fit.
+    pub(super) const fn doubt(&mut self) {
+        self.trust = Trust::None;
+    }
+
+    /// Before a change of our own: true if nobody else has changed the directory since it was read, by its stamp.
+    pub(super) fn is_known(&self, stamp: &Stamp) -> bool {
+        self.stamp.as_ref() == Some(stamp)
+    }
+
+    /// After a change of our own to a directory that was [`DirectoryState::is_known`] before, with `files` in it.
+    pub(super) fn own_change(&mut self, stamp: Stamp, now: Duration, files: usize) {
+        self.seen = now;
+        self.stamp = Some(stamp);
+        self.trust = match self.trust {
+            Trust::Full if files >= LARGE => Trust::Until(now + OWN_CHANGE_TRUST),
+            Trust::Until(end) if files >= LARGE => Trust::Until(end),
+            Trust::Full | Trust::None | Trust::Until(_) => Trust::None,
+        };
+    }
+}
+
+/// One file that may be a message.
+#[derive(Debug, Clone, Copy)]
+struct Listed {
+    start: u32,
+    octets: u16,
+    base_octets: u16,
+    hash: u32,
+    place: Place,
+}
+
+/// The files found in `new/` and `cur/`.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    names: Vec<u8>,
+    files: Vec<Listed>,
+}
+
+impl Listing {
+    /// Reads a directory: regular files whose names messages can have.
+    ///
+    /// # Errors
+    /// What the system says; an unreadable directory is never an empty one.
+    pub(super) fn read(
+        &mut self,
+        spool: &Spool,
+        place: Place,
+        hasher: &NameHasher,
+    ) -> io::Result<()> {
+        for entry in fs::read_dir(spool.place(place))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            // the type comes with the name on most file systems; where it has to be asked for, the file may be gone by now
+            if name.as_bytes().first() == Some(&b'.')
+                || !entry.file_type().is_ok_and(|kind| kind.is_file())
+            {
+                continue;
+            }
+            self.push(name.as_bytes(), place, hasher)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a file, unless no message can have its name.
+    pub(super) fn push(
+        &mut self,
+        name: &[u8],
+        place: Place,
+        hasher: &NameHasher,
+    ) -> io::Result<()> {
+        let Some(parsed) = FileName::parse(name) else {
+            return Ok(());
+        };
+        let (Ok(octets), Ok(base_octets)) =
+            (u16::try_from(name.len()), u16::try_from(parsed.base.len()))
+        else {
+            return Ok(());
+        };
+        let start =
+            u32::try_from(self.names.len()).or(Err(io::Error::from(io::ErrorKind::OutOfMemory)))?;
+        self.names.extend_from_slice(name);
+        self.files.push(Listed {
+            start,
+            octets,
+            base_octets,
+            hash: hasher.hash(parsed.base),
+            place,
+        });
+        Ok(())
+    }
+
+    /// How many files.
+    pub(super) const fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Name of a file; empty if there is no such.
+    pub(super) fn name(&self, index: usize) -> &[u8] {
+        self.part(index, |file| file.octets)
+    }
+
+    /// Base name of a file; empty if there is no such.
+    pub(super) fn base(&self, index: usize) -> &[u8] {
+        self.part(index, |file| file.base_octets)
+    }
+
+    fn part(&self, index: usize, octets: impl Fn(&Listed) -> u16) -> &[u8] {
+        self.files
+            .get(index)
+            .and_then(|file| {
+                let start = file.start as usize;
+                self.names.get(start..start + usize::from(octets(file)))
+            })
+            .unwrap_or_default()
+    }
+
+    /// Directory of a file.
+    pub(super) fn place(&self, index: usize) -> Place {
+        self.files.get(index).map_or(Place::Cur, |file| file.place)
+    }
+
+    /// Hash of a file's base name.
+    pub(super) fn hash(&self, index: usize) -> u32 {
+        self.files.get(index).map_or(0, |file| file.hash)
+    }
+
+    /// Takes a file out.
+    pub(super) fn remove(&mut self, index: usize) {
+        if index < self.files.len() {
+            self.files.swap_remove(index);
+        }
+    }
+
+    /// Adds the files of an earlier reading that are missing here: a file that is renamed while a directory is read may not be seen.
+    pub(super) fn fill_up(&mut self, earlier: &Self) {
+        let index = BaseIndex::new(self);
+        let missing: Vec<usize> = (0..earlier.len())
+            .filter(|i| {
+                index
+                    .find(self, earlier.hash(*i), earlier.base(*i))
+                    .is_none()
+            })
+            .collect();
+        for i in missing {
+            if let (Some(file), Ok(start)) = (
+                earlier.files.get(i).copied(),
+                u32::try_from(self.names.len()),
+            ) {
+                self.names.extend_from_slice(earlier.name(i));
+                self.files.push(Listed { start, ..file });
+            }
+        }
+    }
+}
+
+/// Finds files of a [`Listing`] by base name: a hash table with open addresses, four to eight octets a file.
+#[derive(Debug)]
+pub(super) struct BaseIndex {
+    /// Index of a file plus one; zero for none.
+    slots: Vec<u32>,
+    /// Files whose base name another one has too, and that other one.
+    doubles: Vec<(usize, usize)>,
+}
+
+impl BaseIndex {
+    /// For all files of a listing.
+    pub(super) fn new(listing: &Listing) -> Self {
+        let size = (listing.len() * 2).next_power_of_two();
+        let mut index = Self {
+            slots: vec![0; size],
+            doubles: Vec::new(),
+        };
+        for (i, file) in listing.files.iter().enumerate() {
+            match index.slot_of(listing, file.hash, listing.base(i)) {
+                Ok(first) => index.doubles.push((i, first)),
+                Err(free) => {
+                    if let (Some(slot), Ok(number)) =
+                        (index.slots.get_mut(free), u32::try_from(i + 1))
+                    {
+                        *slot = number;
+                    }
+                }
+            }
+        }
+        index
+    }
+
+    /// The file with a base name.
+    pub(super) fn find(&self, listing: &Listing, hash: u32, base: &[u8]) -> Option<usize> {
+        self.slot_of(listing, hash, base).ok()
+    }
+
+    /// Files whose base name an earlier one (the second) has too.
+    pub(super) fn doubles(&self) -> &[(usize, usize)] {
+        &self.doubles
+    }
+
+    /// The file with a base name, or the free slot where it would be. At least half of the slots are free.
+    fn slot_of(&self, listing: &Listing, hash: u32, base: &[u8]) -> Result<usize, usize> {
+        let mask = self.slots.len() - 1;
+        let mut at = hash as usize & mask;
+        loop {
+            let Some(i) = self
+                .slots
+                .get(at)
+                .and_then(|number| (*number as usize).checked_sub(1))
+            else {
+                return Err(at);
+            };
+            if listing.hash(i) == hash && listing.base(i) == base {
+                return Ok(i);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn stamp(secs: u64, nanos: u32) -> Stamp {
+        Stamp {
+            modified: Duration::new(secs, nanos),
+            device: 1,
+            inode: 1,
+        }
+    }
+
+    const fn at(secs: u64, millis: u32) -> Duration {
+        Duration::new(secs, millis * 1_000_000)
+    }
+
+    #[test]
+    fn stamps_are_trusted_when_they_are_older_than_a_tick() {
+        // (stamp, when the reading began, a later look, must read again?)
+        for (stamp, began, look, expected) in [
+            (stamp(100, 500_000_000), at(100, 530), at(100, 531), false),
+            (stamp(100, 500_000_000), at(100, 505), at(100, 531), true),
+            (stamp(100, 0), at(101, 900), at(200, 0), true),
+            (stamp(100, 0), at(102, 0), at(200, 0), false),
+            // a clock elsewhere that is ahead
+            (stamp(900, 7), at(100, 0), at(101, 0), true),
+        ] {
+            let mut state = DirectoryState::UNKNOWN;
+            assert!(state.needs_reading(&stamp, began));
+            state.was_read(stamp, began);
+            assert_eq!(state.needs_reading(&stamp, look), expected, "{stamp:?}");
+        }
+        let ahead = stamp(900, 7);
+        let mut state = DirectoryState::UNKNOWN;
+        state.was_read(ahead, at(100, 0));
+        state.was_read(ahead, at(102, 0));
+        assert!(!state.needs_reading(&ahead, at(103, 0)));
+        assert!(state.needs_reading(&stamp(900, 8), at(103, 0)));
+    }
+
+    #[test]
+    fn own_changes_are_read_again_at_leisure_where_that_is_long_work() {
+        let (old, new, newer) = (stamp(100, 1), stamp(200, 1), stamp(203, 1));
+        for (files, expected) in [
+            (LARGE, [false, false, true]),
+            (LARGE - 1, [true, true, true]),
+        ] {
+            let mut state = DirectoryState::UNKNOWN;
+            state.was_read(old, at(150, 0));
+            assert!(state.is_known(&old));
+            state.own_change(new, at(200, 1), files);
+            state.own_change(newer, at(203, 1), files);
+            let looks = [at(203, 2), at(205, 0), at(205, 1)];
+            assert_eq!(
+                looks.map(|look| state.needs_reading(&newer, look)),
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn finds_names_and_doubles() {
+        let hasher = NameHasher::default();
+        let mut listing = Listing::default();
+        for n in 0..1000 {
+            let name = format!("{n}.host:2,S");
+            listing.push(name.as_bytes(), Place::Cur, &hasher).unwrap();
+        }
+        listing.push(b"7.host", Place::New, &hasher).unwrap();
+        listing.push(b".hidden", Place::New, &hasher).unwrap();
+        let index = BaseIndex::new(&listing);
+        assert_eq!(index.doubles(), [(1000, 7)]);
+        for n in 0..1000 {
+            let base = format!("{n}.host");
+            let found = index.find(&listing, hasher.hash(base.as_bytes()), base.as_bytes());
+            assert_eq!(found, Some(n));
+        }
+        assert_eq!(index.find(&listing, hasher.hash(b"no"), b"no"), None);
+        let empty = Listing::default();
+        assert_eq!(BaseIndex::new(&empty).find(&empty, 1, b"x"), None);
+    }
+
+    #[test]
+    fn fills_up_from_an_earlier_reading() {
+        let hasher = NameHasher::default();
+        let mut earlier = Listing::default();
+        earlier.push(b"a:2,", Place::Cur, &hasher).unwrap();
+        earlier.push(b"b:2,", Place::Cur, &hasher).unwrap();
+        let mut later = Listing::default();
+        later.push(b"a:2,S", Place::Cur, &hasher).unwrap();
+        later.fill_up(&earlier);
+        let names: Vec<&[u8]> = (0..later.len()).map(|i| later.name(i)).collect();
+        assert_eq!(names, [&b"a:2,S"[..], b"b:2,"]);
+    }
+}

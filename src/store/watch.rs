@@ -1,1 +1,573 @@
-//! watch
+//! Waking connections when a mailbox changes: by the system's watch of `new/` and `cur/`, else on a timer.
+//!
+//! Each volume has a watcher of its own, since a watcher thread hangs with the volume on which it looks for a directory. A watch that
+//! nobody wants any more is taken off at the next call that may touch the disk, so that dropping one never does. Where watching does
+//! not work (network file systems, no watches left) a timer wakes the connections, which then look for themselves; the timer's thread
+//! never touches a disk.
+
+use super::clock;
+use super::failure;
+use super::spool::{Place, Spool};
+use crate::mailbox::backend::{Waker, Watch};
+use notify::event::{EventKind, ModifyKind};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::{Duration, Instant};
+
+/// What wakes the connections to one mailbox.
+#[derive(Default)]
+pub(super) struct Signal {
+    wakers: Mutex<Wakers>,
+    /// Something happened on disk since the last look began, or nobody knows.
+    is_stale: AtomicBool,
+    /// The wakers were called for it.
+    is_told: AtomicBool,
+    /// The system tells when something happens.
+    is_watched: AtomicBool,
+}
+
+/// Who wants to be woken.
+#[derive(Default)]
+struct Wakers {
+    next: u64,
+    registered: BTreeMap<u64, Waker>,
+}
+
+impl Signal {
+    /// True if nothing happened on disk since the last look.
+    pub(super) fn is_current(&self) -> bool {
+        self.is_watched.load(Ordering::Acquire) && !self.is_stale.load(Ordering::Acquire)
+    }
+
+    /// A look at the disk begins: what happens from now on makes it stale again.
+    pub(super) fn look_begins(&self) {
+        self.is_stale.store(false, Ordering::Release);
+        self.is_told.store(false, Ordering::Release);
+    }
+
+    /// The last look did not tell all: another one is wanted.
+    pub(super) fn doubt(&self) {
+        self.is_stale.store(true, Ordering::Release);
+    }
+
+    /// Something may have happened on disk. Calls the wakers, once until the next look.
+    fn disk_changed(&self) {
+        self.is_stale.store(true, Ordering::Release);
+        if !self.is_told.swap(true, Ordering::AcqRel) {
+            self.wake();
+        }
+    }
+
+    /// Calls the wakers: something changed in memory.
+    pub(super) fn wake(&self) {
+        // called without the lock: a waker may drop its watch
+        let wakers: Vec<Waker> = lock(&self.wakers).registered.values().cloned().collect();
+        for waker in wakers {
+            waker();
+        }
+    }
+
+    fn has_wakers(&self) -> bool {
+        !lock(&self.wakers).registered.is_empty()
+    }
+
+    fn register(&self, waker: Waker) -> u64 {
+        let mut wakers = lock(&self.wakers);
+        wakers.next += 1;
+        let id = wakers.next;
+        wakers.registered.insert(id, waker);
+        id
+    }
+}
+
+impl fmt::Debug for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signal")
+            .field("is_stale", &self.is_stale)
+            .field("is_watched", &self.is_watched)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A mutex whose data stay whole when a holder panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The signals by watched directory.
+type Directories = Arc<RwLock<HashMap<PathBuf, Weak<Signal>>>>;
+
+/// The watcher of one volume; none if the system gives none.
+type Volume = Arc<Mutex<Option<RecommendedWatcher>>>;
+
+/// A mailbox that nobody watches any more.
+#[derive(Debug)]
+struct Released {
+    signal: Weak<Signal>,
+    spool: Spool,
+}
+
+/// All watches of a store.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    is_enabled: bool,
+    directories: Directories,
+    volumes: Mutex<BTreeMap<u64, Volume>>,
+    released: Mutex<Vec<Released>>,
+    timer: Timer,
+    has_warned: AtomicBool,
+}
+
+impl Watcher {
+    /// For a store; where the system's watch does not work or is not wanted, connections look every `poll_interval`.
+    pub(super) fn new(is_enabled: bool, poll_interval: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            is_enabled,
+            directories: Directories::default(),
+            volumes: Mutex::default(),
+            released: Mutex::default(),
+            timer: Timer::new(poll_interval),
+            has_warned: AtomicBool::new(false),
+        })
+    }
+
+    /// Calls a waker when something changes, until the returned value is dropped. Calls it at once if something may have changed since
+    /// the last look.
+    pub(super) fn watch(
+        self: &Arc<Self>,
+        signal: &Arc<Signal>,
+        spool: &Spool,
+        waker: Waker,
+    ) -> Box<dyn Watch> {
+        let id = signal.register(Arc::clone(&waker));
+        self.take_off_released();
+        if !signal.is_watched.load(Ordering::Acquire) {
+            signal.doubt();
+            if self.is_enabled && self.add(signal, spool) {
+                signal.is_watched.store(true, Ordering::Release);
+            } else {
+                self.timer.poll(signal);
+            }
+        }
+        if !signal.is_current() {
+            waker();
+        }
+        Box::new(Watching {
+            signal: Arc::clone(signal),
+            id,
+            spool: spool.clone(),
+            watcher: Arc::downgrade(self),
+        })
+    }
+
+    /// Calls the wakers of a mailbox after some time, so that they look again.
+    pub(super) fn wake_later(&self, signal: &Arc<Signal>, after: Duration) {
+        if signal.has_wakers() {
+            self.timer.once(signal, after);
+        }
+    }
+
+    /// Follows a mailbox to another directory.
+    pub(super) fn follow(&self, signal: &Arc<Signal>, from: &Spool, to: &Spool) {
+        if signal.is_watched.swap(false, Ordering::AcqRel) {
+            self.remove(from);
+            signal.doubt();
+            if self.add(signal, to) {
+                signal.is_watched.store(true, Ordering::Release);
+            } else {
+                self.timer.poll(signal);
+            }
+        }
+    }
+
+    /// Has the system watch both directories; false if it does not.
+    fn add(&self, signal: &Arc<Signal>, spool: &Spool) -> bool {
+        let volume = match std::fs::metadata(spool.directory()) {
+            Ok(about) => self.volume(about.dev()),
+            Err(error) => {
+                failure::noted("look at the mailbox to watch it", spool.directory(), &error);
+                return false;
+            }
+        };
+        let mut volume = lock(&volume);
+        let Some(watcher) = volume.as_mut() else {
+            return false;
+        };
+        for place in [Place::New, Place::Cur] {
+            let directory = spool.place(place);
+            self.directories
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(directory.to_owned(), Arc::downgrade(signal));
+            if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
+                self.warn(directory, &error);
+                self.forget(watcher, spool);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Ends the system's watch of both directories. The volume is not known if the mailbox is gone: then all are asked.
+    fn remove(&self, spool: &Spool) {
+        let volumes: Vec<Volume> = match std::fs::metadata(spool.directory()) {
+            Ok(about) => vec![self.volume(about.dev())],
+            Err(_) => lock(&self.volumes).values().cloned().collect(),
+        };
+        for volume in volumes {
+            if let Some(watcher) = lock(&volume).as_mut() {
+                self.forget(watcher, spool);
+            }
+        }
+    }
+
+    /// Ends the watch of both directories, as far as there is one.
+    fn forget(&self, watcher: &mut RecommendedWatcher, spool: &Spool) {
+        for place in [Place::New, Place::Cur] {
+            let directory = spool.place(place);
+            if let Err(error) = watcher.unwatch(directory) {
+                tracing::trace!(path = ?directory, cause = %error, "was_not_watched");
+            }
+            self.directories
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(directory);
+        }
+    }
+
+    /// Ends the watches that nobody wants any more.
+    fn take_off_released(&self) {
+        let released = std::mem::take(&mut *lock(&self.released));
+        for one in released {
+            let is_wanted = one
+                .signal
+                .upgrade()
+                .is_some_and(|signal| signal.has_wakers());
+            if is_wanted {
+                continue;
+            }
+            if let Some(signal) = one.signal.upgrade() {
+                signal.is_watched.store(false, Ordering::Release);
+            }
+            self.remove(&one.spool);
+        }
+    }
+
+    /// The watcher of a volume, made at its first use.
+    fn volume(&self, device: u64) -> Volume {
+        let mut volumes = lock(&self.volumes);
+        let made = volumes.entry(device).or_insert_with(|| {
+            let directories = Arc::clone(&self.directories);
+            let watcher = notify::recommended_watcher(move |event| dispatch(&directories, event));
+            Arc::new(Mutex::new(match watcher {
+                Ok(watcher) => Some(watcher),
+                Err(error) => {
+                    self.warn(Path::new("/"), &error);
+                    None
+                }
+            }))
+        });
+        Arc::clone(made)
+    }
+
+    /// Tells the operator, once, that watching does not work.
+    fn warn(&self, path: &Path, error: &notify::Error) {
+        if !self.has_warned.swap(true, Ordering::AcqRel) {
+            tracing::warn!(
+                path = ?path,
+                cause = %error,
+                poll_secs = self.timer.interval.as_secs(),
+                advice = "on Linux raise fs.inotify.max_user_watches and max_user_instances; on a network file system this is normal",
+                "watch_failed"
+            );
+        }
+    }
+}
+
+/// Passes on what the system tells.
+fn dispatch(directories: &Directories, event: notify::Result<notify::Event>) {
+    let directories = directories.read().unwrap_or_else(PoisonError::into_inner);
+    let tell = |path: &Path| {
+        if let Some(signal) = directories.get(path).and_then(Weak::upgrade) {
+            signal.disk_changed();
+        }
+    };
+    match event {
+        Ok(event) if event.need_rescan() => directories
+            .values()
+            .filter_map(Weak::upgrade)
+            .for_each(|signal| signal.disk_changed()),
+        Ok(event) => {
+            let is_name_change = matches!(
+                event.kind,
+                EventKind::Create(_)
+                    | EventKind::Remove(_)
+                    | EventKind::Modify(ModifyKind::Name(_) | ModifyKind::Any)
+                    | EventKind::Any
+                    | EventKind::Other
+            );
+            if is_name_change {
+                for path in &event.paths {
+                    tell(path);
+                    path.parent().into_iter().for_each(tell);
+                }
+            }
+        }
+        Err(error) => error.paths.iter().for_each(|path| tell(path)),
+    }
+}
+
+/// Keeps a waker registered.
+struct Watching {
+    signal: Arc<Signal>,
+    id: u64,
+    spool: Spool,
+    watcher: Weak<Watcher>,
+}
+
+impl Watch for Watching {}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        lock(&self.signal.wakers).registered.remove(&self.id);
+        if !self.signal.has_wakers()
+            && let Some(watcher) = self.watcher.upgrade()
+        {
+            lock(&watcher.released).push(Released {
+                signal: Arc::downgrade(&self.signal),
+                spool: self.spool.clone(),
+            });
+        }
+    }
+}
+
+impl fmt::Debug for Watching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watching")
+            .field("directory", &self.spool.directory())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One thread that wakes connections at their time; started when first wanted, ends with the store.
+#[derive(Debug)]
+struct Timer {
+    interval: Duration,
+    shared: Arc<(Mutex<Schedule>, Condvar)>,
+}
+
+/// Whom to wake when.
+#[derive(Debug, Default)]
+struct Schedule {
+    is_running: bool,
+    is_over: bool,
+    next_poll: Option<Instant>,
+    polled: Vec<Weak<Signal>>,
+    once: Vec<(Instant, Weak<Signal>)>,
+}
+
+impl Timer {
+    fn new(interval: Duration) -> Self {
+        Self {
+            interval: interval.max(Duration::from_millis(10)),
+            shared: Arc::default(),
+        }
+    }
+
+    /// Wakes a mailbox's connections at every interval, while there are some.
+    fn poll(&self, signal: &Arc<Signal>) {
+        let interval = self.interval;
+        self.schedule(|schedule| {
+            let signal = Arc::downgrade(signal);
+            if !schedule.polled.iter().any(|known| known.ptr_eq(&signal)) {
+                schedule.polled.push(signal);
+            }
+            schedule
+                .next_poll
+                .get_or_insert_with(|| clock::monotonic() + interval);
+        });
+    }
+
+    /// Wakes a mailbox's connections once.
+    fn once(&self, signal: &Arc<Signal>, after: Duration) {
+        self.schedule(|schedule| {
+            schedule
+                .once
+                .push((clock::monotonic() + after, Arc::downgrade(signal)));
+        });
+    }
+
+    fn schedule(&self, change: impl FnOnce(&mut Schedule)) {
+        let (schedule, changed) = &*self.shared;
+        let mut schedule = lock(schedule);
+        change(&mut schedule);
+        if schedule.is_running {
+            changed.notify_one();
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let interval = self.interval;
+        match std::thread::Builder::new()
+            .name("mail-timer".to_owned())
+            .spawn(move || run(&shared, interval))
+        {
+            Ok(_) => schedule.is_running = true,
+            Err(error) => {
+                tracing::error!(cause = %error, advice = "raise the limit of threads", "timer_failed");
+            }
+        }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        let (schedule, changed) = &*self.shared;
+        lock(schedule).is_over = true;
+        changed.notify_one();
+    }
+}
+
+/// The timer's thread.
+fn run(shared: &(Mutex<Schedule>, Condvar), interval: Duration) {
+    let (schedule, changed) = shared;
+    let mut held = lock(schedule);
+    while !held.is_over {
+        let due = held.due(clock::monotonic(), interval);
+        if !due.is_empty() {
+            drop(held);
+            for signal in due {
+                signal.is_told.store(false, Ordering::Release);
+                signal.disk_changed();
+            }
+            held = lock(schedule);
+            continue;
+        }
+        held = match held.next() {
+            Some(next) => {
+                let wait = next.saturating_duration_since(clock::monotonic());
+                let waited = changed.wait_timeout(held, wait);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => changed.wait(held).unwrap_or_else(PoisonError::into_inner),
+        };
+    }
+}
+
+impl Schedule {
+    /// Takes out what is due.
+    fn due(&mut self, now: Instant, interval: Duration) -> Vec<Arc<Signal>> {
+        let mut due = Vec::new();
+        self.once.retain(|(when, signal)| {
+            let is_due = *when <= now;
+            if is_due {
+                due.extend(signal.upgrade());
+            }
+            !is_due
+        });
+        if self.next_poll.is_some_and(|when| when <= now) {
+            self.polled
+                .retain(|signal| signal.upgrade().is_some_and(|signal| signal.has_wakers()));
+            due.extend(self.polled.iter().filter_map(Weak::upgrade));
+            self.next_poll = (!self.polled.is_empty()).then(|| now + interval);
+        }
+        due
+    }
+
+    /// When something is due next.
+    fn next(&self) -> Option<Instant> {
+        self.once
+            .iter()
+            .map(|(when, _)| *when)
+            .chain(self.next_poll)
+            .min()
+    }
+}
+
+/// A waker that tells through a channel, for tests.
+#[cfg(test)]
+pub(super) fn channel_waker() -> (Waker, std::sync::mpsc::Receiver<()>) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let sender = Mutex::new(sender);
+    let waker: Waker = Arc::new(move || {
+        // the receiver is gone at the end of a test
+        drop(lock(&sender).send(()));
+    });
+    (waker, receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::io;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn maildir() -> (tempfile::TempDir, Spool) {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::new(directory.path());
+        fs::create_dir(spool.place(Place::New)).unwrap();
+        fs::create_dir(spool.place(Place::Cur)).unwrap();
+        (directory, spool)
+    }
+
+    #[test]
+    fn wakes_once_until_the_next_look() -> io::Result<()> {
+        let (_directory, spool) = maildir();
+        let watcher = Watcher::new(true, LONG);
+        let signal = Arc::new(Signal::default());
+        let (waker, woken) = channel_waker();
+        let watch = watcher.watch(&signal, &spool, waker);
+        woken.recv_timeout(LONG).expect("nobody has looked yet");
+        signal.look_begins();
+        assert!(signal.is_current());
+        fs::File::create(spool.file(Place::New, b"a"))?;
+        woken.recv_timeout(LONG).expect("a file came");
+        assert!(!signal.is_current());
+        signal.look_begins();
+        fs::rename(
+            spool.file(Place::New, b"a"),
+            spool.file(Place::Cur, b"a:2,"),
+        )?;
+        woken.recv_timeout(LONG).expect("a file went");
+        drop(watch);
+        assert!(!signal.has_wakers());
+        Ok(())
+    }
+
+    #[test]
+    fn a_timer_stands_in_for_the_watch() {
+        let (_directory, spool) = maildir();
+        let watcher = Watcher::new(false, Duration::from_millis(10));
+        let signal = Arc::new(Signal::default());
+        let (waker, woken) = channel_waker();
+        let _watch = watcher.watch(&signal, &spool, waker);
+        for _ in 0..4 {
+            woken.recv_timeout(LONG).expect("the timer wakes");
+            signal.look_begins();
+            assert!(!signal.is_current());
+        }
+    }
+
+    #[test]
+    fn a_watch_is_taken_off_when_nobody_wants_it() {
+        let (_directory, spool) = maildir();
+        let (_other_directory, other) = maildir();
+        let watcher = Watcher::new(true, LONG);
+        let signal = Arc::new(Signal::default());
+        let (waker, _woken) = channel_waker();
+        drop(watcher.watch(&signal, &spool, Arc::clone(&waker)));
+        assert!(signal.is_watched.load(Ordering::Acquire));
+        let other_signal = Arc::new(Signal::default());
+        let _watch = watcher.watch(&other_signal, &other, waker);
+        assert!(!signal.is_watched.load(Ordering::Acquire));
+        let directories = watcher.directories.read().unwrap();
+        assert!(!directories.contains_key(spool.place(Place::New)));
+        assert!(directories.contains_key(other.place(Place::Cur)));
+    }
+}

@@ -1,0 +1,81 @@
+//! What the system says, told twice: to the operator in the log, to the client as an [`Error`] without paths.
+
+use crate::mailbox::backend::Error;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+/// Logs what went wrong where, once, and returns what the client may hear of it.
+pub(super) fn failed(operation: &'static str, path: &Path, cause: &io::Error) -> Error {
+    tracing::error!(
+        operation,
+        path = ?path,
+        %cause,
+        euid = rustix::process::geteuid().as_raw(),
+        egid = rustix::process::getegid().as_raw(),
+        advice = advice(cause.kind()),
+        "storage_failed"
+    );
+    for_client(cause)
+}
+
+/// As [`failed`], for trouble that costs one message, or is got around, and is mended by itself.
+pub(super) fn noted(operation: &'static str, path: &Path, cause: &io::Error) {
+    tracing::warn!(
+        operation,
+        path = ?path,
+        %cause,
+        advice = advice(cause.kind()),
+        "storage_trouble"
+    );
+}
+
+/// By whose fault it is.
+pub(super) fn for_client(cause: &io::Error) -> Error {
+    match cause.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::NoSpace,
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Error::NoPermission,
+        ErrorKind::InvalidFilename => {
+            Error::Cannot("the name is too long for this mail store".to_owned())
+        }
+        _ => Error::Unavailable,
+    }
+}
+
+/// What the operator can do about it.
+const fn advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::StorageFull => "make room on the volume",
+        ErrorKind::QuotaExceeded => "raise the file system's quota of the spool's owner",
+        ErrorKind::PermissionDenied => {
+            "give the server's user the right to read, write and search here and in all directories above"
+        }
+        ErrorKind::ReadOnlyFilesystem => "mount the volume for writing",
+        ErrorKind::TimedOut => {
+            "see which program holds the lock; a lock of a dead program on another host may be removed"
+        }
+        ErrorKind::NotFound => "see that the volume is mounted and the directory is there",
+        _ => "see the system's log for trouble of the volume",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_room_from_rights_from_trouble() {
+        for (kind, expected) in [
+            (ErrorKind::StorageFull, Error::NoSpace),
+            (ErrorKind::QuotaExceeded, Error::NoSpace),
+            (ErrorKind::PermissionDenied, Error::NoPermission),
+            (ErrorKind::ReadOnlyFilesystem, Error::NoPermission),
+            (ErrorKind::TimedOut, Error::Unavailable),
+            (ErrorKind::Other, Error::Unavailable),
+        ] {
+            assert_eq!(
+                failed("test", Path::new("/x"), &io::Error::from(kind)),
+                expected
+            );
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Compares the files found with the messages known and the records of the UID list. Pure.
+
+use super::filename::arrival_order;
+use super::files::Files;
+use super::scan::{BaseIndex, Listing};
+use super::spool::Place;
+use crate::mailbox::id::Uid;
+use crate::mailbox::uid_set::UidSet;
+use std::cmp::Ordering;
+
+/// What the comparison takes for granted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ground {
+    /// Both directories were read; else `new/` alone.
+    pub(super) whole: bool,
+    /// The records are all there are, not only those added since the last time: a message without one has lost its UID.
+    pub(super) all_records: bool,
+    /// UIDs below this one were told as next UID already: they are not given to messages that were not there.
+    pub(super) uid_next: Option<Uid>,
+}
+
+/// What has to be done. Indexes are those of the listing.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Joined {
+    /// Messages whose file has another name or lies elsewhere now: position in the table and file.
+    pub(super) renamed: Vec<(usize, usize)>,
+    /// Messages whose files were not found.
+    pub(super) missing: UidSet,
+    /// Messages whose file got another UID: gone under this one, whatever else is found.
+    pub(super) renumbered: UidSet,
+    /// New files that have a UID in the list: rising.
+    pub(super) recorded: Vec<(Uid, usize)>,
+    /// New files without UID, in the order in which they get one.
+    pub(super) unknown: Vec<usize>,
+    /// A record that has no file.
+    pub(super) is_record_missing: bool,
+    /// A file in `new/` has the base name of a message in `cur/`: both directories have to be read.
+    pub(super) needs_whole: bool,
+}
+
+impl Joined {
+    /// True if every message and every record has its file.
+    pub(super) const fn is_complete(&self) -> bool {
+        self.missing.is_empty() && !self.is_record_missing
+    }
+}
+
+/// Compares. `records` are UIDs and base names, rising; of two with one name the later counts.
+pub(super) fn join<'a>(
+    files: &Files,
+    listing: &Listing,
+    index: &BaseIndex,
+    records: impl Iterator<Item = (Uid, &'a [u8], u32)>,
+    ground: Ground,
+) -> Joined {
+    let mut joined = Joined::default();
+    let mut owners: Vec<Option<u32>> = vec![None; listing.len()];
+    for (at, hash) in files.hashes().iter().enumerate() {
+        let found = index.find(listing, *hash, files.base(at));
+        match found.and_then(|i| owners.get_mut(i)) {
+            Some(owner) => *owner = u32::try_from(at).ok(),
+            None if ground.whole || files.place(at) == Place::New => {
+                joined.missing.extend(files.uid(at));
+            }
+            None => {}
+        }
+    }
+    let mut claims: Vec<Option<Uid>> = vec![None; listing.len()];
+    for (uid, base, hash) in records {
+        match index
+            .find(listing, hash, base)
+            .and_then(|i| claims.get_mut(i))
+        {
+            Some(claim) => *claim = Some(uid),
+            None => joined.is_record_missing |= ground.whole,
+        }
+    }
+    for (i, (owner, claim)) in owners.into_iter().zip(claims).enumerate() {
+        let known = owner.and_then(|at| Some((at as usize, files.uid(at as usize)?)));
+        joined.place(files, listing, i, known, claim, ground);
+    }
+    joined.recorded.sort_unstable();
+    sort_by_arrival(listing, &mut joined.unknown);
+    joined
+}
+
+impl Joined {
+    /// Decides on one file: the message that has its base name, and the UID that the list has for it.
+    fn place(
+        &mut self,
+        files: &Files,
+        listing: &Listing,
+        i: usize,
+        known: Option<(usize, Uid)>,
+        claim: Option<Uid>,
+        ground: Ground,
+    ) {
+        if let Some((at, uid)) = known {
+            self.needs_whole |= !ground.whole && files.place(at) == Place::Cur;
+            let keeps = claim.map_or(!ground.all_records, |claim| claim == uid);
+            if keeps {
+                if files.place(at) != listing.place(i) || files.name(at) != listing.name(i) {
+                    self.renamed.push((at, i));
+                }
+                return;
+            }
+            self.renumbered.insert(uid);
+        }
+        match claim {
+            Some(uid) if ground.uid_next.is_none_or(|next| uid >= next) => {
+                self.recorded.push((uid, i));
+            }
+            Some(_) | None => self.unknown.push(i),
+        }
+    }
+}
+
+/// Sorts files by [`arrival_order`]; the leading number of most names decides without another look at the name.
+fn sort_by_arrival(listing: &Listing, files: &mut [usize]) {
+    let mut keyed: Vec<(Option<u64>, usize)> = files
+        .iter()
+        .map(|i| (leading_number(listing.base(*i)), *i))
+        .collect();
+    keyed.sort_unstable_by(|(a_number, a), (b_number, b)| match (a_number, b_number) {
+        (Some(a), Some(b)) if a != b => a.cmp(b),
+        _ => match arrival_order(listing.base(*a), listing.base(*b)) {
+            Ordering::Equal => a.cmp(b),
+            order => order,
+        },
+    });
+    for (place, (_, i)) in files.iter_mut().zip(keyed) {
+        *place = i;
+    }
+}
+
+/// The number at the start of a name.
+fn leading_number(base: &[u8]) -> Option<u64> {
+    let digits = base
+        .iter()
+        .position(|octet| !octet.is_ascii_digit())
+        .unwrap_or(base.len());
+    std::str::from_utf8(base.get(..digits)?).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::files::{NameHasher, NewFile};
+
+    /// Files as `place/name`.
+    fn listing(hasher: &NameHasher, names: &[&str]) -> Listing {
+        let mut listing = Listing::default();
+        for name in names {
+            let (place, name) = split(name);
+            listing.push(name.as_bytes(), place, hasher).unwrap();
+        }
+        listing
+    }
+
+    fn split(name: &str) -> (Place, &str) {
+        name.strip_prefix("new/").map_or_else(
+            || (Place::Cur, name.strip_prefix("cur/").unwrap()),
+            |name| (Place::New, name),
+        )
+    }
+
+    fn base(name: &str) -> &str {
+        name.split(':').next().unwrap()
+    }
+
+    fn uid(value: u32) -> Uid {
+        Uid::new(value).unwrap()
+    }
+
+    fn uids(values: &[u32]) -> UidSet {
+        values.iter().map(|value| uid(*value)).collect()
+    }
+
+    /// Joins known files, files found and records.
+    fn run(
+        known: &[(u32, &str)],
+        found: &[&str],
+        records: &[(u32, &str)],
+        ground: Ground,
+    ) -> Joined {
+        let hasher = NameHasher::default();
+        let mut files = Files::default();
+        for (value, name) in known {
+            let (place, name) = split(name);
+            assert!(files.push(NewFile {
+                uid: uid(*value),
+                name: name.as_bytes(),
+                base_octets: base(name).len(),
+                hash: hasher.hash(base(name).as_bytes()),
+                place,
+            }));
+        }
+        let listing = listing(&hasher, found);
+        let index = BaseIndex::new(&listing);
+        let records = records
+            .iter()
+            .map(|(value, name)| (uid(*value), name.as_bytes(), hasher.hash(name.as_bytes())));
+        join(&files, &listing, &index, records, ground)
+    }
+
+    const WHOLE: Ground = Ground {
+        whole: true,
+        all_records: false,
+        uid_next: Uid::new(10),
+    };
+
+    #[test]
+    fn a_first_look_takes_uids_from_the_list() {
+        let ground = Ground {
+            whole: true,
+            all_records: true,
+            uid_next: None,
+        };
+        let joined = run(
+            &[],
+            &["cur/b:2,S", "new/300.x", "cur/a:2,", "new/20.x"],
+            &[(1, "a"), (2, "gone"), (3, "b"), (7, "a")],
+            ground,
+        );
+        assert_eq!(
+            joined,
+            Joined {
+                recorded: vec![(uid(3), 0), (uid(7), 2)],
+                unknown: vec![3, 1],
+                is_record_missing: true,
+                ..Joined::default()
+            }
+        );
+    }
+
+    #[test]
+    fn sees_renames_arrivals_and_losses() {
+        let joined = run(
+            &[(1, "cur/a:2,"), (2, "new/b"), (3, "cur/c:2,S")],
+            &["cur/a:2,", "cur/b:2,S", "new/d"],
+            &[],
+            WHOLE,
+        );
+        assert_eq!(
+            joined,
+            Joined {
+                renamed: vec![(1, 1)],
+                missing: uids(&[3]),
+                unknown: vec![2],
+                ..Joined::default()
+            }
+        );
+    }
+
+    #[test]
+    fn a_look_at_new_alone_does_not_miss_what_is_in_cur() {
+        let new_only = Ground {
+            whole: false,
+            ..WHOLE
+        };
+        let joined = run(
+            &[(1, "cur/a:2,"), (2, "new/b")],
+            &["new/c"],
+            &[(10, "c"), (11, "elsewhere")],
+            new_only,
+        );
+        assert_eq!(
+            joined,
+            Joined {
+                missing: uids(&[2]),
+                recorded: vec![(uid(10), 0)],
+                ..Joined::default()
+            }
+        );
+        assert!(run(&[(1, "cur/a:2,")], &["new/a"], &[], new_only).needs_whole);
+    }
+
+    #[test]
+    fn a_uid_below_the_next_is_never_given_again() {
+        // the name of UID 4 was expunged and came back: the old record does not count
+        let joined = run(&[], &["cur/a:2,"], &[(4, "a")], WHOLE);
+        assert_eq!(joined.unknown, [0]);
+        assert!(joined.recorded.is_empty());
+    }
+
+    #[test]
+    fn another_program_that_renumbered_is_followed() {
+        let joined = run(
+            &[(4, "cur/a:2,"), (5, "cur/b:2,"), (6, "cur/c:2,")],
+            &["cur/a:2,", "cur/b:2,", "cur/c:2,"],
+            &[(5, "b"), (12, "a")],
+            Ground {
+                all_records: true,
+                ..WHOLE
+            },
+        );
+        assert_eq!(joined.renumbered, uids(&[4, 6]));
+        assert_eq!(joined.recorded, [(uid(12), 0)]);
+        assert_eq!(joined.unknown, [2]);
+        assert!(joined.is_complete());
+    }
+}

@@ -1,0 +1,77 @@
+//! An account's first login: the spool and its first mailboxes.
+
+use super::account::AccountState;
+use super::failure::{failed, noted};
+use super::{clock, spool, subscriptions};
+use crate::mailbox::backend::{Error, Result};
+use crate::mailbox::name::MailboxName;
+use std::io;
+use std::sync::PoisonError;
+
+impl AccountState {
+    /// Sees that the spool is there, and makes it if that is wanted. One system call when it is.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::NoPermission`]
+    pub(super) fn make_ready(&self, user: &str) -> Result<()> {
+        let mut is_ready = self.is_ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let root = self.folders.root();
+        let inbox = root.join("cur");
+        let has_inbox = match inbox.metadata() {
+            Ok(about) => about.is_dir(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(failed("look at the spool", &inbox, &error)),
+        };
+        if *is_ready && has_inbox {
+            return Ok(());
+        }
+        if !has_inbox && !self.store.settings.create_spool {
+            tracing::error!(
+                user,
+                path = ?root,
+                advice = "make the Maildir, correct the account's place, or let the server make spools",
+                "spool_missing"
+            );
+            return Err(Error::Unavailable);
+        }
+        spool::ensure_parents(root)
+            .and_then(|()| self.folders.ensure_root())
+            .map_err(|error| failed("make the spool", root, &error))?;
+        if has_inbox {
+            match self.folders.sweep(clock::now()) {
+                Ok(0) => {}
+                Ok(swept) => tracing::info!(user, path = ?root, swept, "left_overs_swept"),
+                Err(error) => noted("sweep left-overs of mailboxes", root, &error),
+            }
+        } else {
+            self.make_mailboxes(user);
+        }
+        *is_ready = true;
+        Ok(())
+    }
+
+    /// Makes the mailboxes of a new account. What fails is logged and keeps nobody from their mail.
+    fn make_mailboxes(&self, user: &str) {
+        let mut subscribed: Vec<(MailboxName, bool)> = Vec::new();
+        for new in &self.store.settings.new_account {
+            match self.create(&new.name, &new.special_use) {
+                Ok(()) | Err(Error::AlreadyExists) => {}
+                Err(error) => {
+                    tracing::error!(user, mailbox = %new.name, cause = %error, "new_mailbox_failed");
+                    continue;
+                }
+            }
+            if new.subscribe {
+                subscribed.push((new.name.clone(), true));
+            }
+        }
+        let root = self.folders.root();
+        let done = self
+            .like()
+            .map(|like| subscriptions::change(root, self.folders.layout(), &like, &subscribed));
+        if let Ok(Err(error)) = done {
+            noted("subscribe to the mailboxes of a new account", root, &error);
+        }
+        tracing::info!(user, path = ?root, mailboxes = self.store.settings.new_account.len(), "spool_made");
+    }
+}
