@@ -9,7 +9,7 @@
 
 use super::end::{Account, End};
 use super::limits::{Handle, Order, Seat};
-use super::listener::{Listener, Service, TlsMode};
+use super::listener::{Door, Service, TlsMode};
 use super::stream::Stream;
 use super::work::{self, Machine, Worked};
 use super::{Shared, now};
@@ -35,7 +35,7 @@ struct Connection {
     stream: Stream,
     tls: Option<TlsInfo>,
     remote: SocketAddr,
-    listener: Listener,
+    door: Door,
     seat: Seat,
     shared: Arc<Shared>,
     began: Instant,
@@ -51,7 +51,7 @@ struct Connection {
 pub(super) async fn serve(
     stream: TcpStream,
     remote: SocketAddr,
-    listener: Listener,
+    door: Door,
     seat: Seat,
     refusal: Option<Interrupt>,
     shared: Arc<Shared>,
@@ -61,7 +61,7 @@ pub(super) async fn serve(
         stream: Stream::Plain(stream),
         tls: None,
         remote,
-        listener,
+        door,
         seat,
         shared,
         began,
@@ -78,7 +78,7 @@ pub(super) async fn serve(
 impl Connection {
     /// TLS if it comes first, then the session.
     async fn run(&mut self, refusal: Option<Interrupt>) -> End {
-        if self.listener.tls == TlsMode::Implicit
+        if self.door.tls == TlsMode::Implicit
             && let Err(end) = Box::pin(self.start_tls()).await
         {
             return end;
@@ -97,12 +97,12 @@ impl Connection {
         let peer = Peer {
             id: self.seat.handle.id,
             remote: self.remote,
-            local: self.listener.address,
+            local: self.door.address,
             tls: self.tls.clone(),
-            may_start_tls: self.listener.tls == TlsMode::Start && self.shared.tls.is_some(),
+            may_start_tls: self.door.tls == TlsMode::Start && self.shared.tls.is_some(),
         };
         let services = &self.shared.services;
-        let open = match self.listener.service {
+        let open = match self.door.service {
             Service::Imap => &services.imap,
             Service::Pop3 => &services.pop3,
         };
@@ -243,7 +243,7 @@ impl Connection {
     /// When the client's silence has lasted too long.
     fn patience_ends(&self, patience: Patience, is_authenticated: bool) -> Option<Instant> {
         let timeouts = &self.shared.timeouts;
-        let silence = match (patience, self.listener.service) {
+        let silence = match (patience, self.door.service) {
             (Patience::Ours, _) => return None,
             (Patience::Greeted, _) => timeouts.before_login,
             (Patience::Command, _) => timeouts.command,
@@ -297,7 +297,7 @@ impl Connection {
             return Err(End::NoTls);
         };
         let handle = Arc::clone(&self.seat.handle);
-        let handshake = self.stream.start_tls(tls, self.listener.service);
+        let handshake = self.stream.start_tls(tls, self.door.service);
         let info = tokio::select! {
             done = timeout(shared.timeouts.handshake, handshake) => match done {
                 Err(_) => return Err(End::HandshakeTimeout),
@@ -350,7 +350,7 @@ impl Connection {
         let account = Account {
             id: self.seat.handle.id,
             remote: self.remote,
-            listener: self.listener,
+            door: self.door,
             tls: self.tls.as_ref().map(|tls| tls.version.as_str()),
             octets: [self.octets_in, self.octets_out],
             duration: now().saturating_duration_since(self.began),
@@ -448,8 +448,8 @@ fn contained<T>(handle: &Handle, call: impl FnOnce() -> T) -> Result<T, End> {
 /// The message of the panic itself was written where it happened.
 fn report_panic(handle: &Handle) {
     tracing::error!(
-        id = handle.id,
+        connection = handle.id,
         user = handle.tally().user(),
-        "session_panicked: a bug in this server; please report it with the lines around this one"
+        "panicked: a bug in this server; please report it with the lines around this one"
     );
 }

@@ -1,6 +1,6 @@
 //! Why a connection ended, and the line that is logged then.
 
-use super::listener::{Listener, TlsMode};
+use super::listener::Door;
 use crate::protocol::{Interrupt, Tally};
 use std::fmt;
 use std::io;
@@ -72,7 +72,7 @@ pub(super) struct Account<'a> {
     /// The client.
     pub(super) remote: SocketAddr,
     /// Where it came in.
-    pub(super) listener: Listener,
+    pub(super) door: Door,
     /// The TLS version, if TLS was up.
     pub(super) tls: Option<&'a str>,
     /// Octets of the protocol, without TLS: received and sent.
@@ -88,20 +88,19 @@ impl Account<'_> {
     pub(super) fn close(&self, end: &End) {
         let [commands, sent, removed, added] = self.tally.totals();
         tracing::info!(
-            id = self.id,
-            protocol = self.listener.service.name(),
+            connection = self.id,
+            protocol = self.door.service.name(),
             remote = %self.remote.ip(),
             port = self.remote.port(),
-            local_port = self.listener.address.port(),
-            implicit_tls = self.listener.tls == TlsMode::Implicit,
+            local_port = self.door.address.port(),
             tls = self.tls,
             user = self.tally.user(),
             octets_in = self.octets[0],
             octets_out = self.octets[1],
             commands,
-            messages_sent = sent,
-            messages_removed = removed,
-            messages_added = added,
+            sent,
+            removed,
+            added,
             duration_ms = self.duration.as_millis(),
             reason = %end,
             "connection_finished"

@@ -1,7 +1,8 @@
 //! Listening sockets: made or taken over from systemd, and the loops that accept.
 //!
-//! A socket that systemd passed serves the configured listener of the same port; one without such a listener is refused, since nobody
-//! would know which protocol it speaks. When the process has no file descriptors left, accepting pauses and goes on by itself.
+//! A socket that systemd passed serves the listener that has its name or, without a name, its port; one without such a listener is
+//! refused, since nobody would know which protocol it speaks. When the process has no file descriptors left, accepting pauses and goes on
+//! by itself.
 
 use super::Shared;
 use super::connection;
@@ -9,7 +10,7 @@ use super::limits::Admission;
 use crate::protocol::Interrupt;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::AbortHandle;
@@ -20,6 +21,9 @@ pub const DEFAULT_BACKLOG: i32 = 1024;
 
 /// First and longest pause after an accept that failed for want of resources.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// The error of a kernel without IPv6.
+const EAFNOSUPPORT: i32 = nix::errno::Errno::EAFNOSUPPORT as i32;
 
 /// Questions for a sign of life that may go unanswered before a silent connection is given up.
 const KEEPALIVE_RETRIES: u32 = 4;
@@ -55,9 +59,30 @@ pub enum TlsMode {
 }
 
 /// A place to listen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
-    /// Address and port; an IPv6 address takes IPv6 only, so `0.0.0.0` and `[::]` go side by side.
+    /// Where.
+    pub at: At,
+    /// What is spoken there.
+    pub service: Service,
+    /// How it is encrypted.
+    pub tls: TlsMode,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum At {
+    /// Address and port. `[::]` takes IPv4 as well, unless `0.0.0.0` has a listener of its own on that port; where there is no IPv6 it
+    /// takes IPv4 alone.
+    Address(SocketAddr),
+    /// The socket that systemd passes by this name (systemd.socket(5), `FileDescriptorName=`).
+    Passed(String),
+}
+
+/// A listening socket's facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Door {
+    /// Where it listens, with the port that the system chose.
     pub address: SocketAddr,
     /// What is spoken there.
     pub service: Service,
@@ -84,18 +109,26 @@ pub enum BindError {
         /// Why.
         source: io::Error,
     },
-    /// No listener has the port of a socket from systemd.
-    #[error("no listener is configured for {address}, which the service manager passed")]
+    /// No listener has the name or port of a socket from systemd.
+    #[error("no listener is configured for {address} ({name:?}), which the service manager passed")]
     Unexpected {
         /// Where it listens.
         address: SocketAddr,
+        /// Its name.
+        name: String,
+    },
+    /// systemd did not pass what a listener wants.
+    #[error("the service manager passed no socket of the name {name:?}")]
+    NotPassed {
+        /// The name.
+        name: String,
     },
 }
 
 /// Sockets that listen but are not yet accepted from.
 #[derive(Debug)]
 pub struct Bound {
-    sockets: Vec<(TcpListener, Listener)>,
+    sockets: Vec<(TcpListener, Door)>,
 }
 
 impl Bound {
@@ -109,87 +142,131 @@ impl Bound {
         for listener in listeners {
             let taken = passed
                 .iter()
-                .position(|(_, address)| serves(*address, listener.address))
+                .position(|socket| socket.serves(&listener.at))
                 .map(|index| passed.swap_remove(index));
-            let (socket, address) = match taken {
-                Some(taken) => taken,
-                None => bind(listener.address, backlog).map_err(|source| BindError::Bind {
-                    address: listener.address,
-                    source,
-                })?,
+            let (socket, address) = match (taken, &listener.at) {
+                (Some(taken), _) => (taken.socket, taken.address),
+                (None, At::Passed(name)) => {
+                    return Err(BindError::NotPassed { name: name.clone() });
+                }
+                (None, &At::Address(address)) => {
+                    let takes_ipv4 =
+                        address.ip().is_unspecified() && !has_ipv4(listeners, address.port());
+                    bind(address, takes_ipv4, backlog)
+                        .map_err(|source| BindError::Bind { address, source })?
+                }
             };
-            sockets.push((
-                socket,
-                Listener {
-                    address,
-                    ..*listener
-                },
-            ));
+            let door = Door {
+                address,
+                service: listener.service,
+                tls: listener.tls,
+            };
+            sockets.push((socket, door));
         }
-        match passed.first() {
-            Some(&(_, address)) => Err(BindError::Unexpected { address }),
+        match passed.pop() {
+            Some(Passed { name, address, .. }) => Err(BindError::Unexpected { address, name }),
             None => Ok(Self { sockets }),
         }
     }
 
-    /// Where it listens, with the ports that the system chose.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners().map(|listener| listener.address).collect()
-    }
-
-    /// The listeners, with the ports that the system chose.
-    pub fn listeners(&self) -> impl Iterator<Item = Listener> + '_ {
-        self.sockets.iter().map(|(_, listener)| *listener)
+    /// Where it listens, in the order of the listeners.
+    pub fn doors(&self) -> Vec<Door> {
+        self.sockets.iter().map(|(_, door)| *door).collect()
     }
 
     /// Starts a loop for each socket.
     pub(super) fn accept(self, shared: &Arc<Shared>) -> Result<Vec<AbortHandle>, BindError> {
-        let tasks = self.sockets.into_iter().map(|(socket, listener)| {
+        let tasks = self.sockets.into_iter().map(|(socket, door)| {
             let socket = socket
                 .set_nonblocking(true)
                 .and_then(|()| tokio::net::TcpListener::from_std(socket))
                 .map_err(|source| BindError::Bind {
-                    address: listener.address,
+                    address: door.address,
                     source,
                 })?;
-            let task = accept(socket, listener, Arc::clone(shared));
+            let task = accept(socket, door, Arc::clone(shared));
             Ok(tokio::spawn(task).abort_handle())
         });
         tasks.collect()
     }
 }
 
-/// The sockets that systemd passed, with their addresses.
-fn passed_sockets() -> Result<Vec<(TcpListener, SocketAddr)>, BindError> {
+/// A socket that systemd passed.
+#[derive(Debug)]
+struct Passed {
+    name: String,
+    address: SocketAddr,
+    socket: TcpListener,
+}
+
+impl Passed {
+    /// Whether this is the one that a listener means: same name, or same port and same address unless one of them is any.
+    fn serves(&self, at: &At) -> bool {
+        match at {
+            At::Passed(name) => self.name == *name,
+            At::Address(wanted) => {
+                let (own, wanted_ip) = (self.address.ip(), wanted.ip());
+                self.address.port() == wanted.port()
+                    && (own == wanted_ip || own.is_unspecified() || wanted_ip.is_unspecified())
+            }
+        }
+    }
+}
+
+/// The sockets that systemd passed, with their names (`sd_listen_fds_with_names(3)`).
+fn passed_sockets() -> Result<Vec<Passed>, BindError> {
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut names = names.split(':');
     let mut passed = listenfd::ListenFd::from_env();
     let mut sockets = Vec::new();
     for number in 0..passed.len() {
+        let name = names.next().unwrap_or_default().to_owned();
         let failed = |source| BindError::Passed { number, source };
         if let Some(socket) = passed.take_tcp_listener(number).map_err(failed)? {
             let address = socket.local_addr().map_err(failed)?;
-            sockets.push((socket, address));
+            sockets.push(Passed {
+                name,
+                address,
+                socket,
+            });
         }
     }
     Ok(sockets)
 }
 
-/// Whether a passed socket is the one that a listener means: same port, and same address unless one of them is any.
-fn serves(passed: SocketAddr, wanted: SocketAddr) -> bool {
-    passed.port() == wanted.port()
-        && (passed.ip() == wanted.ip()
-            || passed.ip().is_unspecified()
-            || wanted.ip().is_unspecified())
+/// Whether any IPv4 address has a listener of its own on this port.
+fn has_ipv4(listeners: &[Listener], port: u16) -> bool {
+    listeners.iter().any(
+        |other| matches!(other.at, At::Address(SocketAddr::V4(address)) if address.port() == port),
+    )
 }
 
-fn bind(address: SocketAddr, backlog: i32) -> io::Result<(TcpListener, SocketAddr)> {
-    let socket = Socket::new(
+/// A listening socket; `takes_ipv4` makes an IPv6 one take IPv4 as well.
+fn bind(
+    address: SocketAddr,
+    takes_ipv4: bool,
+    backlog: i32,
+) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = match Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
-    )?;
+    ) {
+        // A kernel without IPv6.
+        Err(error)
+            if takes_ipv4 && address.is_ipv6() && error.raw_os_error() == Some(EAFNOSUPPORT) =>
+        {
+            return bind(
+                (Ipv4Addr::UNSPECIFIED, address.port()).into(),
+                false,
+                backlog,
+            );
+        }
+        socket => socket?,
+    };
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+        socket.set_only_v6(!takes_ipv4)?;
     }
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
@@ -199,20 +276,20 @@ fn bind(address: SocketAddr, backlog: i32) -> io::Result<(TcpListener, SocketAdd
 }
 
 /// Accepts for ever; every connection becomes a task of its own.
-async fn accept(socket: tokio::net::TcpListener, listener: Listener, shared: Arc<Shared>) {
+async fn accept(socket: tokio::net::TcpListener, door: Door, shared: Arc<Shared>) {
     let mut pause = PAUSE.0;
     loop {
         match socket.accept().await {
             Ok((stream, remote)) => {
                 pause = PAUSE.0;
                 let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
-                welcome(stream, remote, listener, &shared);
+                welcome(stream, remote, door, &shared);
             }
             // The client gave up while it waited.
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {
                 tracing::error!(
-                    address = %listener.address,
+                    address = %door.address,
                     %error,
                     pause_ms = pause.as_millis(),
                     "accept_failed: if it says too many open files, raise LimitNOFILE or lower the limit of connections"
@@ -245,12 +322,7 @@ fn is_of_the_peer(error: &io::Error) -> bool {
 }
 
 /// Seats a newcomer and starts its task.
-fn welcome(
-    stream: tokio::net::TcpStream,
-    remote: SocketAddr,
-    listener: Listener,
-    shared: &Arc<Shared>,
-) {
+fn welcome(stream: tokio::net::TcpStream, remote: SocketAddr, door: Door, shared: &Arc<Shared>) {
     let (seat, refusal) = match shared.registry.enter(remote) {
         Admission::Seated(seat) => (seat, None),
         Admission::TurnAway(seat) => (seat, Some(Interrupt::Full)),
@@ -262,10 +334,10 @@ fn welcome(
     let span = tracing::info_span!(
         "connection",
         id = seat.handle.id,
-        protocol = listener.service.name(),
+        protocol = door.service.name(),
         peer = %remote
     );
-    let task = connection::serve(stream, remote, listener, seat, refusal, Arc::clone(shared));
+    let task = connection::serve(stream, remote, door, seat, refusal, Arc::clone(shared));
     drop(tokio::spawn(task.instrument(span)));
 }
 
@@ -283,58 +355,85 @@ fn tune(stream: &tokio::net::TcpStream, keepalive: Duration) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::{
-        BindError, Bound, DEFAULT_BACKLOG, Listener, Service, TlsMode, is_of_the_peer, serves,
+        At, BindError, Bound, DEFAULT_BACKLOG, Listener, Passed, Service, TlsMode, is_of_the_peer,
     };
     use std::io;
-    use std::net::TcpStream;
+    use std::net::{TcpListener, TcpStream};
 
     fn listener(address: &str) -> Listener {
         Listener {
-            address: address.parse().unwrap(),
+            at: At::Address(address.parse().unwrap()),
             service: Service::Imap,
             tls: TlsMode::Off,
         }
     }
 
+    fn bind(listeners: &[Listener]) -> Result<Bound, BindError> {
+        Bound::bind(listeners, DEFAULT_BACKLOG)
+    }
+
     #[test]
-    fn ipv4_and_ipv6_share_a_port() {
-        let first = Bound::bind(&[listener("0.0.0.0:0")], DEFAULT_BACKLOG).unwrap();
-        let port = first.addresses()[0].port();
-        let second = Bound::bind(&[listener(&format!("[::]:{port}"))], DEFAULT_BACKLOG);
-        assert!(second.is_ok(), "{second:?}");
-        TcpStream::connect(("127.0.0.1", port)).unwrap();
+    fn any_ipv6_address_takes_ipv4_too() {
+        let bound = bind(&[listener("[::]:0")]).unwrap();
+        TcpStream::connect(("127.0.0.1", bound.doors()[0].address.port())).unwrap();
+    }
+
+    #[test]
+    fn any_address_of_both_families_goes_side_by_side() {
+        // A port that is free at this moment.
+        let port = bind(&[listener("0.0.0.0:0")]).unwrap().doors()[0]
+            .address
+            .port();
+        let both = [
+            listener(&format!("[::]:{port}")),
+            listener(&format!("0.0.0.0:{port}")),
+        ];
+        let bound = bind(&both);
+        assert!(bound.is_ok(), "{bound:?}");
     }
 
     #[test]
     fn a_port_in_use_is_named() {
-        let first = Bound::bind(&[listener("127.0.0.1:0")], DEFAULT_BACKLOG).unwrap();
-        let address = first.addresses()[0];
-        let error = Bound::bind(&[listener(&address.to_string())], DEFAULT_BACKLOG).unwrap_err();
+        let first = bind(&[listener("127.0.0.1:0")]).unwrap();
+        let address = first.doors()[0].address;
+        let error = bind(&[listener(&address.to_string())]).unwrap_err();
         assert!(matches!(error, BindError::Bind { address: named, .. } if named == address));
         assert_eq!(error.to_string(), format!("cannot listen on {address}"));
     }
 
     #[test]
-    fn passed_sockets_are_matched_by_port_and_address() {
+    fn a_socket_that_is_not_passed_is_missed() {
+        let wanted = Listener {
+            at: At::Passed("imaps".to_owned()),
+            ..listener("127.0.0.1:0")
+        };
+        assert!(matches!(bind(&[wanted]), Err(BindError::NotPassed { name }) if name == "imaps"));
+    }
+
+    #[test]
+    fn passed_sockets_are_matched_by_name_or_by_port_and_address() {
         let cases = [
             ("127.0.0.1:143", "127.0.0.1:143", true),
             ("[::]:143", "0.0.0.0:143", true),
             ("127.0.0.1:143", "127.0.0.2:143", false),
             ("127.0.0.1:143", "127.0.0.1:993", false),
         ];
-        for (passed, wanted, expected) in cases {
-            assert_eq!(
-                serves(passed.parse().unwrap(), wanted.parse().unwrap()),
-                expected,
-                "{passed} {wanted}"
-            );
+        for (own, wanted, expected) in cases {
+            let passed = Passed {
+                name: "imap".to_owned(),
+                address: own.parse().unwrap(),
+                socket: TcpListener::bind("127.0.0.1:0").unwrap(),
+            };
+            let at = At::Address(wanted.parse().unwrap());
+            assert_eq!(passed.serves(&at), expected, "{own} {wanted}");
+            assert!(passed.serves(&At::Passed("imap".to_owned())));
+            assert!(!passed.serves(&At::Passed("imaps".to_owned())));
         }
     }
 
     #[test]
     fn want_of_descriptors_is_not_the_peers_fault() {
-        // EMFILE and ECONNABORTED have these numbers on Linux and FreeBSD alike or are mapped by kind.
-        assert!(!is_of_the_peer(&io::Error::from_raw_os_error(24)));
+        assert!(!is_of_the_peer(&io::Error::from(nix::errno::Errno::EMFILE)));
         assert!(is_of_the_peer(&io::Error::from(
             io::ErrorKind::ConnectionAborted
         )));

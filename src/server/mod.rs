@@ -23,7 +23,7 @@ mod tls;
 mod work;
 
 pub use limits::{DEFAULT_CONNECTIONS, DEFAULT_PER_ACCOUNT, DEFAULT_PER_ADDRESS, LimitSettings};
-pub use listener::{BindError, Bound, DEFAULT_BACKLOG, Listener, Service, TlsMode};
+pub use listener::{At, BindError, Bound, DEFAULT_BACKLOG, Door, Listener, Service, TlsMode};
 pub use privileges::{PrivilegeError, give_up, raise_open_files};
 pub use shutdown::{Control, until_signal};
 pub use tls::{CertificateError, CertificateFiles, DEFAULT_CHECK, LeastTls, Tls, TlsSettings};
@@ -32,7 +32,6 @@ use crate::protocol::{Host, Peer, Protocol};
 use crate::storage::Volumes;
 use limits::Registry;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,7 +136,7 @@ struct Shared {
 /// A server at work; dropping it closes the listeners but not the connections.
 #[derive(Debug)]
 pub struct Running {
-    addresses: Vec<SocketAddr>,
+    doors: Vec<Door>,
     control: Control,
     accepting: Vec<tokio::task::AbortHandle>,
     timeout: Duration,
@@ -161,12 +160,12 @@ pub fn start(
         tls: tls.clone(),
         registry: Arc::clone(&registry),
     });
-    let addresses = bound.addresses();
+    let doors = bound.doors();
     let accepting = bound.accept(&shared)?;
     let reload = Arc::new(tokio::sync::Notify::new());
     let watch = tls.map(|tls| tokio::spawn(tls::watch(tls, Arc::clone(&reload))).abort_handle());
     Ok(Running {
-        addresses,
+        doors,
         control: Control::new(registry, reload),
         accepting: accepting.into_iter().chain(watch).collect(),
         timeout: settings.timeouts.shutdown,
@@ -175,8 +174,8 @@ pub fn start(
 
 impl Running {
     /// Where it listens, in the order of the listeners.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn doors(&self) -> &[Door] {
+        &self.doors
     }
 
     /// What may be asked of it meanwhile.

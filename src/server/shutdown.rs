@@ -40,6 +40,7 @@ impl Control {
     /// Ends all connections: those at rest now, those with a command in progress after it, and the rest when the time is over.
     pub(super) async fn stop(&self, timeout: Duration) {
         let begun = super::now();
+        tracing::info!(connections = self.registry.len(), "stopping");
         self.registry.stop(false);
         let orderly = tokio::time::timeout(timeout.saturating_sub(FORCE), self.registry.emptied());
         if orderly.await.is_err() {
@@ -59,7 +60,7 @@ impl Control {
         }
         tracing::info!(
             elapsed_ms = super::now().saturating_duration_since(begun).as_millis(),
-            "server_stopped"
+            "stopped"
         );
     }
 }
@@ -77,12 +78,12 @@ pub async fn until_signal(control: &Control) -> io::Result<()> {
             _ = terminate.recv() => "SIGTERM",
             _ = interrupt.recv() => "SIGINT",
             _ = hang_up.recv() => {
-                tracing::info!("certificates_reload_asked");
+                tracing::info!(signal = "SIGHUP", "signal_received");
                 control.reload_certificates();
                 continue;
             }
         };
-        tracing::info!(signal = name, "server_stopping");
+        tracing::info!(signal = name, "signal_received");
         return Ok(());
     }
 }

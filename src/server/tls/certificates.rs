@@ -150,6 +150,26 @@ impl Certificates {
         })
     }
 
+    /// One certificate that is never read again.
+    pub(super) fn fixed(
+        chain: &[u8],
+        key: &[u8],
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, CertificateError> {
+        let nowhere = CertificateFiles {
+            chain: "(memory)".into(),
+            key: "(memory)".into(),
+        };
+        let (key, _) = parse(chain, key, &nowhere, &provider)?;
+        Ok(Self {
+            files: Vec::new(),
+            provider,
+            in_use: RwLock::new(Arc::new([key])),
+            seen: Mutex::default(),
+            hasher: RandomState::new(),
+        })
+    }
+
     /// Looks at the files again; `is_asked` if an operator wants to know at once what is wrong.
     pub(super) fn refresh(&self, now: i64, is_asked: bool) {
         let mut all_seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -209,7 +229,7 @@ impl Seen {
                 }
                 self.not_after = not_after;
                 self.warned = 0;
-                tracing::info!(certificate = %files.chain.display(), "certificate_renewed");
+                tracing::info!(certificate = %files.chain.display(), "certificate_loaded");
                 Some(key)
             }
             Err(error) => {
@@ -237,9 +257,9 @@ impl Seen {
         self.warned = now;
         let certificate = files.chain.display();
         if days_left < 0 {
-            tracing::error!(%certificate, days_left, "certificate_expired: clients refuse it; renew it, the new file is taken into use by itself");
+            tracing::error!(%certificate, days_left, "certificate_expires: it has ended and clients refuse it; renew it, the new file is taken into use by itself");
         } else {
-            tracing::warn!(%certificate, days_left, "certificate_expires_soon");
+            tracing::warn!(%certificate, days_left, "certificate_expires");
         }
     }
 }
@@ -455,6 +475,16 @@ mod tests {
             Err(CertificateError::Read { .. })
         ));
         assert!(matches!(load(&[]), Err(CertificateError::None)));
+    }
+
+    #[test]
+    fn a_fixed_certificate_outlives_the_looks() {
+        let made = rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).unwrap();
+        let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let certificates =
+            Certificates::fixed(chain.as_bytes(), key.as_bytes(), Arc::new(provider())).unwrap();
+        certificates.refresh(0, true);
+        assert_eq!(chosen(&certificates, None), made.cert.der().to_vec());
     }
 
     #[test]

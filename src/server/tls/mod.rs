@@ -79,8 +79,30 @@ impl Tls {
     pub fn load(settings: &TlsSettings) -> Result<Self, CertificateError> {
         let provider = Arc::new(provider());
         let certificates = Certificates::load(&settings.certificates, Arc::clone(&provider))?;
+        Self::new(certificates, &provider, settings)
+    }
+
+    /// Takes one certificate, PEM, that is not read from files; those of the settings are passed over.
+    ///
+    /// # Errors
+    /// [`CertificateError`] if it is malformed or the key is of another one.
+    pub fn fixed(
+        chain: &[u8],
+        key: &[u8],
+        settings: &TlsSettings,
+    ) -> Result<Self, CertificateError> {
+        let provider = Arc::new(provider());
+        let certificates = Certificates::fixed(chain, key, Arc::clone(&provider))?;
+        Self::new(certificates, &provider, settings)
+    }
+
+    fn new(
+        certificates: Certificates,
+        provider: &Arc<CryptoProvider>,
+        settings: &TlsSettings,
+    ) -> Result<Self, CertificateError> {
         let certificates = Arc::new(certificates);
-        let config = |service| config(service, settings.least, &provider, &certificates);
+        let config = |service| config(service, settings.least, provider, &certificates);
         Ok(Self {
             imap: Arc::new(config(Service::Imap)?),
             pop3: Arc::new(config(Service::Pop3)?),

@@ -1,0 +1,204 @@
+//! A client that blocks, plain or with TLS, and never longer than [`SOON`].
+
+use super::SOON;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned,
+    SupportedProtocolVersion, version,
+};
+
+/// A connection to the server.
+#[derive(Debug)]
+pub struct Client {
+    stream: Stream,
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+pub const TLS12: &[&SupportedProtocolVersion] = &[&version::TLS12];
+pub const TLS13: &[&SupportedProtocolVersion] = &[&version::TLS13];
+
+/// A client's TLS settings; sessions are resumed among the connections that share them. Takes any certificate.
+pub fn tls(versions: &[&'static SupportedProtocolVersion], alpn: &[&str]) -> Arc<ClientConfig> {
+    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+impl Client {
+    pub fn plain(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.set_write_timeout(Some(SOON)).unwrap();
+        Self {
+            stream: Stream::Plain(stream),
+            buffer: Vec::new(),
+        }
+    }
+
+    pub fn tls(
+        address: SocketAddr,
+        config: &Arc<ClientConfig>,
+        name: &str,
+    ) -> std::io::Result<Self> {
+        Self::plain(address).start_tls(config, name)
+    }
+
+    pub fn start_tls(self, config: &Arc<ClientConfig>, name: &str) -> std::io::Result<Self> {
+        let Stream::Plain(mut tcp) = self.stream else {
+            panic!("TLS is up");
+        };
+        assert_eq!(self.buffer, b"", "octets before TLS");
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut connection = ClientConnection::new(Arc::clone(config), name).unwrap();
+        while connection.is_handshaking() {
+            connection.complete_io(&mut tcp)?;
+        }
+        Ok(Self {
+            stream: Stream::Tls(Box::new(StreamOwned::new(connection, tcp))),
+            buffer: Vec::new(),
+        })
+    }
+
+    /// The client's side of TLS.
+    pub fn connection(&self) -> &ClientConnection {
+        match &self.stream {
+            Stream::Plain(_) => panic!("no TLS"),
+            Stream::Tls(tls) => &tls.conn,
+        }
+    }
+
+    /// The server's certificate.
+    pub fn certificate(&self) -> Vec<u8> {
+        self.connection().peer_certificates().unwrap()[0].to_vec()
+    }
+
+    pub fn tcp(&self) -> &TcpStream {
+        match &self.stream {
+            Stream::Plain(tcp) => tcp,
+            Stream::Tls(tls) => &tls.sock,
+        }
+    }
+
+    pub fn send(&mut self, text: &str) {
+        match &mut self.stream {
+            Stream::Plain(tcp) => tcp.write_all(text.as_bytes()).unwrap(),
+            Stream::Tls(tls) => {
+                tls.write_all(text.as_bytes()).unwrap();
+                tls.flush().unwrap();
+            }
+        }
+    }
+
+    /// The next line, without its end.
+    pub fn line(&mut self) -> String {
+        loop {
+            if let Some(at) = self.buffer.iter().position(|&octet| octet == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=at).collect();
+                return String::from_utf8_lossy(&line).trim_end().to_owned();
+            }
+            assert!(self.fill() > 0, "the server closed after {:?}", self.buffer);
+        }
+    }
+
+    /// Sends a line and reads one.
+    pub fn ask(&mut self, line: &str) -> String {
+        self.send(&format!("{line}\r\n"));
+        self.line()
+    }
+
+    /// Reads so many octets.
+    pub fn octets(&mut self, count: usize) -> Vec<u8> {
+        while self.buffer.len() < count {
+            assert!(self.fill() > 0, "the server closed");
+        }
+        self.buffer.drain(..count).collect()
+    }
+
+    /// Everything up to the end of the connection, orderly or not.
+    pub fn rest(mut self) -> String {
+        while self.fill() > 0 {}
+        String::from_utf8_lossy(&self.buffer).into_owned()
+    }
+
+    /// Reads more; 0 at the end.
+    fn fill(&mut self) -> usize {
+        let mut space = [0; 16 * 1024];
+        let read = match &mut self.stream {
+            Stream::Plain(tcp) => tcp.read(&mut space),
+            Stream::Tls(tls) => tls.read(&mut space),
+        };
+        let count = match read {
+            Ok(count) => count,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof
+                ) =>
+            {
+                0
+            }
+            Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&self.buffer)),
+        };
+        self.buffer.extend_from_slice(&space[..count]);
+        count
+    }
+}
+
+/// Takes any certificate: the tests look at it themselves.
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
