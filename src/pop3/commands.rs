@@ -183,7 +183,11 @@ impl Transaction {
 
     /// DELE
     fn delete(&mut self, number: MessageNumber) -> Result<Reply, Reply> {
-        self.entry(number)?;
+        match self.entry(number) {
+            // what the client wants is so already
+            Err(refusal) if refusal.text != Text::Gone => return Err(refusal),
+            Ok(_) | Err(_) => {}
+        }
         if let Some(entry) = self.opened.maildrop.entry_mut(number) {
             entry.mark = Mark::Deleted;
         }

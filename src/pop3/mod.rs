@@ -41,6 +41,3 @@ pub use settings::{
 };
 pub use texts::{Language, UnknownLanguage};
 pub use unique_id::{FormatError, UniqueIdFormat};
-
-#[cfg(test)]
-mod session_tests;

@@ -42,6 +42,15 @@ struct Contents {
     discarded: bool,
 }
 
+/// Whether the size of a message is known when it is first seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Measured {
+    /// It came through us.
+    Now,
+    /// Another program brought it; [`Mailbox::size`] finds out.
+    Later,
+}
+
 /// What is kept of a message besides flags.
 #[derive(Debug)]
 struct StoredMail {
@@ -146,7 +155,7 @@ impl MemoryMailbox {
             return Err(Error::NonExistent);
         }
         let mut messages = self.write();
-        let placed = self.place_in(&mut contents, &mut messages, mails)?;
+        let placed = self.place_in(&mut contents, &mut messages, mails, Measured::Now)?;
         drop((messages, contents));
         self.watchers.wake();
         Ok(placed)
@@ -158,6 +167,7 @@ impl MemoryMailbox {
         contents: &mut Contents,
         messages: &mut Messages,
         mails: Vec<Mail>,
+        measured: Measured,
     ) -> Result<Placed> {
         let mut table = messages.keywords().clone();
         let mut arrivals = Vec::with_capacity(mails.len());
@@ -165,7 +175,8 @@ impl MemoryMailbox {
         for mail in &mails {
             let flags = resolve(&mail.flags, &mut table)?;
             let uid = next.ok_or_else(|| Error::Limit("no UID is left".to_owned()))?;
-            arrivals.push((uid, flags, Some(wire_octets(&mail.octets))));
+            let octets = (measured == Measured::Now).then(|| wire_octets(&mail.octets));
+            arrivals.push((uid, flags, octets));
             next = uid.next();
         }
         *messages.keywords_mut() = table;
@@ -267,7 +278,7 @@ impl Mailbox for MemoryMailbox {
             messages.expunge(&gone);
         }
         let arrivals = contents.arrivals.clone();
-        let placed = self.place_in(&mut contents, &mut messages, arrivals);
+        let placed = self.place_in(&mut contents, &mut messages, arrivals, Measured::Later);
         if placed.is_ok() {
             contents.arrivals.clear();
         }
@@ -327,7 +338,8 @@ impl Mailbox for MemoryMailbox {
             .iter()
             .filter(|uid| contents.stored.remove(uid).is_some())
             .collect();
-        self.write().expunge(&gone);
+        // those that others took away are now known to be gone too
+        self.write().expunge(uids);
         drop(contents);
         self.watchers.wake();
         Ok(gone)
