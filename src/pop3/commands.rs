@@ -22,6 +22,9 @@ use std::sync::Arc;
 /// Messages whose size is found out in one go on a thread of the volume, where that may mean to read them.
 const MEASURED_AT_ONCE: usize = 256;
 
+/// Commands done in one go.
+const COMMANDS_AT_ONCE: usize = 32;
+
 /// Messages removed in one go.
 const REMOVED_AT_ONCE: usize = 1000;
 
@@ -266,8 +269,28 @@ impl Transaction {
         self.task = Task::Update(deleted, 0);
     }
 
-    /// Does the next part of a task, on a thread of the volume.
-    pub(super) fn work(&mut self, connection: &Connection, out: &mut Vec<u8>) {
+    /// Does the next part of a task, on a thread of the volume. If the client has sent further commands that want the disk, they are
+    /// done on the same visit: a client that pipelines RETR then waits for few threads.
+    pub(super) fn work(&mut self, connection: &mut Connection, out: &mut Vec<u8>) {
+        self.do_task(connection, out);
+        for _ in 1..COMMANDS_AT_ONCE {
+            if out.len() >= HIGH_WATER_OCTETS || !matches!(self.task, Task::None) {
+                return;
+            }
+            match connection.next_command(true, out) {
+                Input::Command(command) => {
+                    self.execute(command, connection, out);
+                    self.do_task(connection, out);
+                }
+                Input::Answered => {}
+                Input::HangUp => self.task = Task::HangUp,
+                Input::Wait(_) => return,
+            }
+        }
+    }
+
+    /// Does the next part of a task.
+    fn do_task(&mut self, connection: &Connection, out: &mut Vec<u8>) {
         match std::mem::replace(&mut self.task, Task::None) {
             Task::Measure(command, from) => self.measure(command, from, connection, out),
             Task::Name(command) => self.name(command, connection, out),

@@ -160,7 +160,7 @@ impl Protocol for Session {
     fn work(&mut self, output: &mut Vec<u8>) {
         match &mut self.state {
             State::LoggingIn(_, login) => login.work(&self.connection),
-            State::Transaction(transaction) => transaction.work(&self.connection, output),
+            State::Transaction(transaction) => transaction.work(&mut self.connection, output),
             State::Greeting | State::Authorization(_) | State::StartingTls(_) | State::Closed => {}
         }
     }
