@@ -10,6 +10,7 @@
 //! | `mailbox` | name, then number of messages, then special uses; may be repeated | none |
 //! | `set` | name and value of a setting; may be repeated | none |
 //! | `tls` | `yes` or `no` | `yes` |
+//! | `greeting` | `yes` if it is to be looked at | `no` |
 //!
 //! Then come steps, each with the number of a connection before it (1 if none), and after it what is expected of it:
 //!
@@ -120,6 +121,8 @@ struct Client {
     tags: usize,
     /// Responses that no step has looked at.
     responses: Vec<Vec<u8>>,
+    /// Tagged ones that came before they were asked for.
+    ended: Vec<Vec<u8>>,
 }
 
 /// Everything that a transcript plays in.
@@ -144,7 +147,7 @@ impl World {
             match key.as_str() {
                 "set" => set(&mut settings, value)?,
                 "mailbox" => make_mailbox(&memory, value)?,
-                "connections" | "state" | "messages" | "tls" => {}
+                "connections" | "state" | "messages" | "tls" | "greeting" => {}
                 other => return Err(format!("unknown key {other} in the head")),
             }
         }
@@ -175,9 +178,10 @@ impl World {
             if state == "selected" {
                 world.command(client, "select inbox", &[]);
             }
+            world.settle();
             // what was begun is the business of the head
             world.clients[client].begun.clear();
-            if state != "nonauth" {
+            if head("greeting", "no") == "no" {
                 world.clients[client].responses.clear();
             }
         }
@@ -201,6 +205,7 @@ impl World {
             begun: VecDeque::new(),
             tags: 0,
             responses: Vec::new(),
+            ended: Vec::new(),
         });
     }
 
@@ -219,6 +224,7 @@ impl World {
             return Err("no such connection".into());
         }
         let (word, rest) = text.line.split_once(' ').unwrap_or((&text.line, ""));
+        let mut is_event = false;
         match word {
             "ok" | "no" | "bad" => {
                 let (code, command) = split_code(rest);
@@ -241,13 +247,22 @@ impl World {
             }
             "poll" => {}
             "closed" => {}
-            other => self.happen(client, other, rest, text)?,
+            other => {
+                is_event = true;
+                self.happen(client, other, rest, text)?;
+            }
         }
         self.settle();
         if word == "closed" && !self.clients[client].connection.closed {
             return Err("the connection is open".into());
         }
-        let responses = std::mem::take(&mut self.clients[client].responses);
+        if is_event && step.expectations.is_empty() {
+            return Ok(());
+        }
+        let client = &mut self.clients[client];
+        let responses = std::mem::take(&mut client.responses);
+        let tagged = responses.iter().filter(|response| response.starts_with(b"a"));
+        client.ended.extend(tagged.cloned());
         check(&step.expectations, &responses, &mut self.variables)
             .map_err(|failure| format!("{failure}\n{}", show(&responses)))
     }
@@ -357,12 +372,13 @@ impl World {
 
     /// The oldest command must have ended as said.
     fn check_end(&mut self, client: usize, result: &str, code: Option<&str>) -> Played {
-        let responses = &self.clients[client].responses;
-        let Some(tag) = self.clients[client].begun.pop_front() else {
+        let client = &mut self.clients[client];
+        let responses = &client.responses;
+        let Some(tag) = client.begun.pop_front() else {
             return Err("no command was begun".into());
         };
         let is_end = |response: &&Vec<u8>| response.starts_with(format!("{tag} ").as_bytes());
-        let Some(end) = responses.iter().find(is_end) else {
+        let Some(end) = responses.iter().chain(&client.ended).find(is_end) else {
             return Err(format!("{tag} has not ended\n{}", show(responses)));
         };
         let args = parse(end, &[]);
