@@ -34,6 +34,15 @@
 //! `support/script.rs`. In responses `$name` is bound by its first use and then compared, `$` is anything, `...` ends a list of which the
 //! rest does not matter, `$$` is a dollar. `{{{` to `}}}` is a literal, `{{{+` one that is not waited for.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test says what is wrong by panicking"
+)]
+
 #[path = "support/imap_args.rs"]
 mod imap_args;
 #[path = "support/script.rs"]
@@ -261,7 +270,9 @@ impl World {
         }
         let client = &mut self.clients[client];
         let responses = std::mem::take(&mut client.responses);
-        let tagged = responses.iter().filter(|response| response.starts_with(b"a"));
+        let tagged = responses
+            .iter()
+            .filter(|response| response.starts_with(b"a"));
         client.ended.extend(tagged.cloned());
         check(&step.expectations, &responses, &mut self.variables)
             .map_err(|failure| format!("{failure}\n{}", show(&responses)))

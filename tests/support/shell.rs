@@ -241,11 +241,6 @@ impl Connection {
         self.session.interrupt(reason, &mut self.output);
         self.closed = true;
     }
-
-    /// What the log would say of work done.
-    pub fn tally(&self) -> &Tally {
-        self.host.tally()
-    }
 }
 
 fn tls_info() -> TlsInfo {

@@ -1,18 +1,20 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 9051 §6.3.4–6.3.8, RFC 6154 §3).
 
 use super::Context;
-use crate::imap::session::reply::{CommandError, CommandResult, Completed};
+use super::select::list_entry;
+use crate::imap::session::reply::{CommandError, CommandResult, Completed, Responses};
 use crate::imap::types::core::MailboxArg;
 use crate::imap::types::response::Code;
 use crate::mailbox::backend::Error;
 use crate::mailbox::name::{MailboxName, SpecialUse};
 
-/// Makes a mailbox of exactly the name given.
+/// Makes a mailbox of the name given: not under the alias, but in the normal form.
 pub(crate) fn create(
     context: &Context<'_>,
     mailbox: &MailboxArg,
     special_use: &[SpecialUse],
     unknown_use: bool,
+    out: &mut Responses<'_>,
 ) -> CommandResult {
     // \All and \Flagged are views of other mailboxes (RFC 6154 §2), which we do not have
     let virtual_use = special_use
@@ -24,11 +26,14 @@ pub(crate) fn create(
             "a mailbox cannot have this special use",
         ));
     }
-    let name = context.literal(mailbox)?;
+    let name = context.new_name(mailbox)?;
     if name.is_inbox() {
         return Err(Error::AlreadyExists.into());
     }
     context.account.create(&name, special_use)?;
+    if context.dialect.rev2 && context.names.decode(mailbox).as_ref() != Ok(&name) {
+        out.push(&list_entry(context, mailbox, &name)?);
+    }
     Ok(Completed::PLAIN)
 }
 
@@ -55,11 +60,8 @@ pub(crate) fn rename(
     to: &MailboxArg,
 ) -> Result<(MailboxName, MailboxName), CommandError> {
     let from = context.existing(from)?;
-    let to = context.literal(to)?;
-    if to.is_inbox() {
-        return Err(Error::AlreadyExists.into());
-    }
-    if to == from {
+    let to = context.new_name(to)?;
+    if to.is_inbox() || to == from {
         return Err(Error::AlreadyExists.into());
     }
     if to.is_below(&from) && !from.is_inbox() {
@@ -74,7 +76,7 @@ pub(crate) fn rename(
 
 /// Subscribes to a name, whether there is a mailbox or not (RFC 9051 §6.3.7).
 pub(crate) fn subscribe(context: &Context<'_>, mailbox: &MailboxArg) -> CommandResult {
-    context.literal(mailbox)?;
+    context.new_name(mailbox)?;
     let name = context.existing(mailbox)?;
     context.account.set_subscribed(&name, true)?;
     Ok(Completed::PLAIN)
@@ -82,7 +84,7 @@ pub(crate) fn subscribe(context: &Context<'_>, mailbox: &MailboxArg) -> CommandR
 
 /// Takes back a subscription, made under the literal name or under the one that the alias stands for.
 pub(crate) fn unsubscribe(context: &Context<'_>, mailbox: &MailboxArg) -> CommandResult {
-    let literal = context.literal(mailbox)?;
+    let literal = context.new_name(mailbox)?;
     let candidates = context.names.candidates(mailbox);
     let name = if candidates.is_empty() {
         literal

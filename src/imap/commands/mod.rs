@@ -60,13 +60,13 @@ impl Context<'_> {
         })
     }
 
-    /// The mailbox that an argument names literally, to be made.
+    /// The mailbox that an argument names, to be made.
     ///
     /// # Errors
     /// `NO [CANNOT]` for what cannot be a name.
-    pub(crate) fn literal(&self, argument: &MailboxArg) -> Result<MailboxName, CommandError> {
+    pub(crate) fn new_name(&self, argument: &MailboxArg) -> Result<MailboxName, CommandError> {
         self.names
-            .decode(argument)
+            .decode_new(argument)
             .map_err(|error| CommandError::No(Some(Code::Cannot), error.to_string().into()))
     }
 

@@ -57,7 +57,7 @@ fn tell_numbers(messages: &Messages, view: &View, rev2: bool, out: &mut Response
 }
 
 /// The LIST response that IMAP4rev2 wants, with the name that the client used if that is another one.
-fn list_entry(
+pub(crate) fn list_entry(
     context: &Context<'_>,
     mailbox: &MailboxArg,
     name: &MailboxName,

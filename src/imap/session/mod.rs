@@ -12,6 +12,7 @@
 
 mod activity;
 pub(crate) mod capabilities;
+mod ending;
 mod idle;
 mod login;
 pub(crate) mod names;
@@ -21,6 +22,7 @@ mod run;
 pub(crate) mod sync;
 pub(crate) mod table;
 mod upload;
+mod work;
 
 use super::flow::Flow;
 use super::settings::Settings;
@@ -214,3 +216,6 @@ impl Protocol for Session {
         matches!(self.state, State::Authenticated(_) | State::Selected(..))
     }
 }
+
+#[cfg(test)]
+mod tests;

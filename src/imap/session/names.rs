@@ -1,13 +1,15 @@
 //! Mailbox names on the wire: modified UTF-7 or UTF-8, the delimiter, INBOX, and the `INBOX.` alias.
 //!
 //! Names are modified UTF-7 (RFC 3501 §5.1.3) until the client has enabled UTF8=ACCEPT or IMAP4rev2. What is not valid modified UTF-7 is taken as
-//! it stands, so that a mailbox with such a name can still be reached, to rename or delete it.
+//! it stands, so that a mailbox with such a name can still be reached, to rename or delete it. New names are made in Normalization Form C
+//! (RFC 9051 §5.1), and the other forms name the same mailbox, unless there is one of just that name.
 //!
 //! The alias: servers with a personal namespace `INBOX.` had their clients write `INBOX.Sent`. Here such a name, and one with our delimiter
 //! after `INBOX`, names the top-level mailbox when nothing is named so literally. The alias with a dot is a view of the whole hierarchy with dots
 //! between the levels, as Courier showed it.
 
 use super::Dialect;
+use crate::encoding::net_unicode::normalize;
 use crate::encoding::utf7;
 use crate::imap::settings::Settings;
 use crate::imap::types::core::MailboxArg;
@@ -96,12 +98,25 @@ impl Names {
             .map(|delimiter| Alias { delimiter })
     }
 
-    /// The names that an argument may stand for besides the literal one, likeliest first; none if it has no alias prefix.
+    /// The name that an argument says, as a new mailbox is to be called.
+    ///
+    /// # Errors
+    /// [`NameError`]
+    pub(crate) fn decode_new(&self, argument: &MailboxArg) -> Result<MailboxName, NameError> {
+        let text = self.text(&argument.0).ok_or(NameError::BadCharacter)?;
+        MailboxName::parse(&normalize(&text), self.delimiter)
+    }
+
+    /// The names that an argument may stand for besides the literal one, likeliest first.
     pub(crate) fn candidates(&self, argument: &MailboxArg) -> Vec<MailboxName> {
         let Some(text) = self.text(&argument.0) else {
             return Vec::new();
         };
+        let text = normalize(&text);
         let mut found = Vec::new();
+        if let Cow::Owned(normalized) = &text {
+            found.extend(MailboxName::parse(normalized, self.delimiter));
+        }
         for alias in self.aliases() {
             let Some(rest) = alias.strip(&text) else {
                 continue;

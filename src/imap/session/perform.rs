@@ -76,7 +76,7 @@ impl Session {
                     unknown_use,
                 },
                 _,
-            ) => mailboxes::create(&context, mailbox, special_use, *unknown_use),
+            ) => mailboxes::create(&context, mailbox, special_use, *unknown_use, &mut out),
             (CommandBody::Subscribe(mailbox), _) => mailboxes::subscribe(&context, mailbox),
             (CommandBody::Unsubscribe(mailbox), _) => mailboxes::unsubscribe(&context, mailbox),
             (CommandBody::Lsub(reference, pattern), _) => {

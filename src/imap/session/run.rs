@@ -1,10 +1,9 @@
 //! The loop: commands in, work out, answers in order.
 
-use super::activity::{Activity, Cursor, Finish, Job, Reading};
+use super::activity::{Activity, Cursor, Job, Reading};
 use super::capabilities::{Circumstances, capabilities};
 use super::idle::Idle;
-use super::reply::{CommandError, CommandResult, Completed, Responses, plain, tagged, text};
-use super::sync::Pending;
+use super::reply::{CommandError, Completed, Responses, plain, tagged, text};
 use super::table::{Disk, Legal, Row, UNKNOWN, row};
 use super::upload::Upload;
 use super::{Session, State};
@@ -17,10 +16,8 @@ use crate::imap::flow::Event;
 use crate::imap::types::capability::Capability;
 use crate::imap::types::command::{Command, CommandBody};
 use crate::imap::types::core::Tag;
-use crate::imap::types::response::{Code, Condition, Tagged, Text, Untagged};
-use crate::mailbox::backend::Error;
-use crate::protocol::{HIGH_WATER_OCTETS, Interrupt, Patience, Step, Wait, Work};
-use std::sync::Arc;
+use crate::imap::types::response::{Code, Text, Untagged};
+use crate::protocol::{HIGH_WATER_OCTETS, Patience, Step, Wait};
 use std::time::Instant;
 
 /// What a command in the wrong state gets.
@@ -115,29 +112,6 @@ impl Session {
         }
     }
 
-    /// BAD for what is no command.
-    fn refuse_line(&mut self, tag: Option<Tag>, text: Text) {
-        self.count_bad();
-        let bye = self.patience_with_mistakes();
-        let condition = Condition::Bad;
-        let mut finish = Finish {
-            pending: Pending::default(),
-            tagged: None,
-            bye,
-        };
-        match tag {
-            Some(tag) => {
-                finish.tagged = Some(Tagged {
-                    tag,
-                    condition,
-                    text,
-                });
-            }
-            None => finish.pending = Pending::only(Untagged::Status(condition, text)),
-        }
-        self.activity = Activity::Finish(Box::new(finish));
-    }
-
     /// A command is to be done.
     fn begin(&mut self, command: Command, out: &mut Vec<u8>) {
         let row = row(&command.body);
@@ -176,7 +150,7 @@ impl Session {
     }
 
     /// Does a command, or begins what takes more than one step.
-    fn execute(&mut self, command: Command, out: &mut Vec<u8>) {
+    pub(super) fn execute(&mut self, command: Command, out: &mut Vec<u8>) {
         let Command { tag, body } = command;
         let row = row(&body);
         match body {
@@ -241,7 +215,7 @@ impl Session {
     }
 
     /// The next piece of an answer.
-    fn read_piece(&mut self, mut reading: Reading, out: &mut Vec<u8>) {
+    pub(super) fn read_piece(&mut self, mut reading: Reading, out: &mut Vec<u8>) {
         let dialect = self.dialect;
         let progress = match &mut self.state {
             State::Authenticated(authenticated) => {
@@ -260,118 +234,6 @@ impl Session {
             Ok(super::Progress::Done) => self.end(reading.tag, reading.row, Ok(Completed::PLAIN)),
             Err(error) => self.end(reading.tag, reading.row, Err(error)),
         }
-    }
-
-    /// A command ends: brings the view up to date, and has everything said.
-    pub(super) fn end(&mut self, tag: Tag, row: &'static Row, result: CommandResult) {
-        let is_gone = matches!(result, Err(CommandError::Store(Error::NonExistent)))
-            && (row.legal == Legal::Selected || row.name == "NOOP");
-        match result {
-            Err(CommandError::Bad(_)) => self.count_bad(),
-            Ok(_) | Err(_) => self.bad_commands = 0,
-        }
-        let mut finish = Finish {
-            pending: Pending::default(),
-            tagged: Some(tagged(tag, row.name, result)),
-            bye: self.patience_with_mistakes(),
-        };
-        if is_gone {
-            finish.bye = self.lose_mailbox(&mut finish.pending);
-        } else if let State::Selected(_, selected) = &mut self.state {
-            let uid_command = row.name.starts_with("UID ");
-            finish.pending = Pending::take(selected, row.expunges, uid_command, self.dialect);
-        }
-        tracing::debug!(
-            command = row.name,
-            result = ?finish.tagged.as_ref().map(|tagged| tagged.condition),
-            code = ?finish.tagged.as_ref().and_then(|tagged| tagged.text.code.as_ref()),
-            "command_finished"
-        );
-        self.activity = Activity::Finish(Box::new(finish));
-    }
-
-    /// The selected mailbox is no more. Returns the BYE, if the client cannot be told otherwise.
-    pub(super) fn lose_mailbox(&mut self, pending: &mut Pending) -> Option<Text> {
-        let state = std::mem::replace(&mut self.state, State::Logout);
-        self.state = match state {
-            State::Selected(authenticated, _) => State::Authenticated(authenticated),
-            other => other,
-        };
-        if self.dialect.rev2 {
-            let closed = text(Code::Closed, "Mailbox was deleted");
-            *pending = Pending::only(Untagged::Status(Condition::Ok, closed));
-            return None;
-        }
-        Some(plain("Mailbox was deleted"))
-    }
-
-    fn finish(&mut self, mut finish: Finish, out: &mut Vec<u8>) {
-        let selected = self.state.selected();
-        if finish.pending.advance(selected, self.dialect, out) == super::Progress::More {
-            self.activity = Activity::Finish(Box::new(finish));
-            return;
-        }
-        if let Some(tagged) = finish.tagged {
-            encode::tagged(&tagged, out);
-        }
-        if let Some(text) = finish.bye {
-            self.say_bye(text, out);
-        }
-    }
-
-    const fn count_bad(&mut self) {
-        self.bad_commands = self.bad_commands.saturating_add(1);
-    }
-
-    /// The BYE for a client that has made too many mistakes.
-    fn patience_with_mistakes(&self) -> Option<Text> {
-        let limit = match self.state {
-            State::NotAuthenticated => self.settings.max_bad_commands_before_login,
-            State::Authenticated(_) | State::Selected(..) | State::Logout => {
-                self.settings.max_bad_commands
-            }
-        };
-        (self.bad_commands >= limit).then(|| {
-            tracing::info!(
-                protocol = "imap",
-                remote = %self.peer.remote.ip(),
-                limit,
-                "too_many_bad_commands"
-            );
-            text(Code::ClientBug, "Too many bad commands")
-        })
-    }
-
-    /// Says BYE and has the connection closed.
-    pub(super) fn say_bye(&mut self, text: Text, out: &mut Vec<u8>) {
-        self.responses(out).push(&Untagged::Bye(text));
-        self.close();
-    }
-
-    fn close(&mut self) {
-        self.state = State::Logout;
-        self.activity = Activity::Closed;
-    }
-
-    /// See [`crate::protocol::Protocol::interrupt`].
-    pub(super) fn part(&mut self, reason: Interrupt, out: &mut Vec<u8>) {
-        let is_silent = match &self.activity {
-            Activity::Closed | Activity::TlsAgreed => true,
-            Activity::Reading(reading) => reading.cursor.is_within_literal(),
-            Activity::Work(job) => job.is_within_literal(),
-            _ => false,
-        };
-        if is_silent {
-            return self.close();
-        }
-        let text = match reason {
-            Interrupt::Full => text(Code::Unavailable, "Too many connections, try again later"),
-            Interrupt::Shutdown => text(Code::Unavailable, "Server is shutting down"),
-            Interrupt::Timeout => plain("Disconnected for inactivity"),
-            Interrupt::Displaced => text(Code::Limit, "Too many connections of this account"),
-            Interrupt::Revoked => plain("Account was changed; log in again"),
-        };
-        self.say_bye(text, out);
     }
 
     fn start_tls(&mut self, tag: Tag, row: &'static Row, out: &mut Vec<u8>) {
@@ -402,70 +264,5 @@ impl Session {
     /// Where untagged responses go.
     pub(super) const fn responses<'a>(&self, out: &'a mut Vec<u8>) -> Responses<'a> {
         Responses::new(self.dialect, out)
-    }
-
-    /// What a job needs of the shell; none if there is nobody whose volume it could be.
-    fn announce(&self, job: &Job) -> Option<Work> {
-        let (place, account) = match (job, &self.state) {
-            (Job::Open(opening), _) => (opening.place(), opening.user()),
-            (_, State::Authenticated(authenticated) | State::Selected(authenticated, _)) => (
-                Arc::clone(&authenticated.place),
-                Arc::clone(&authenticated.user),
-            ),
-            (_, State::NotAuthenticated | State::Logout) => return None,
-        };
-        Some(Work {
-            place,
-            account,
-            if_stuck: self.words_if_stuck(job),
-        })
-    }
-
-    /// What the client hears if the job hangs.
-    fn words_if_stuck(&self, job: &Job) -> Vec<u8> {
-        let mut out = Vec::new();
-        if job.is_within_literal() {
-            return out;
-        }
-        if let Some(tag) = job.tag() {
-            let result = Err(CommandError::UNAVAILABLE);
-            encode::tagged(&tagged(tag.clone(), "", result), &mut out);
-        }
-        let bye = text(Code::Unavailable, "Mail storage does not answer");
-        self.responses(&mut out).push(&Untagged::Bye(bye));
-        out
-    }
-
-    /// See [`crate::protocol::Protocol::work`].
-    pub(super) fn do_work(&mut self, out: &mut Vec<u8>) {
-        match std::mem::replace(&mut self.activity, Activity::Ready) {
-            Activity::Work(job) => match *job {
-                Job::Command(command) => self.execute(command, out),
-                Job::Open(opening) => self.open_account(opening),
-                Job::Reading(reading) => self.read_piece(reading, out),
-                Job::Upload(upload) => self.write_upload(upload, out),
-                Job::Idle(idle) => self.look(idle),
-            },
-            other => self.activity = other,
-        }
-    }
-
-    /// See [`crate::protocol::Protocol::work_refused`].
-    pub(super) fn give_up_work(&mut self) {
-        let error = CommandError::UNAVAILABLE;
-        match std::mem::replace(&mut self.activity, Activity::Ready) {
-            Activity::Work(job) if job.is_within_literal() => self.close(),
-            Activity::Work(job) => match *job {
-                Job::Command(command) => {
-                    let row = row(&command.body);
-                    self.end(command.tag, row, Err(error));
-                }
-                Job::Open(opening) => self.refuse_opening(opening, error),
-                Job::Reading(reading) => self.end(reading.tag, reading.row, Err(error)),
-                Job::Upload(upload) => self.abandon_upload(upload, error),
-                Job::Idle(idle) => self.look_later(idle),
-            },
-            other => self.activity = other,
-        }
     }
 }

@@ -1,7 +1,8 @@
 //! Which names LIST answers with, and what it says of each.
 
 use super::Line;
-use super::pattern::Pattern;
+use super::pattern::{MAX_PATTERN_CHARS, Pattern};
+use crate::encoding::net_unicode::normalize;
 use crate::imap::session::Dialect;
 use crate::imap::session::names::{Alias, Names};
 use crate::imap::session::reply::CommandError;
@@ -50,28 +51,37 @@ impl Patterns {
 
     /// True if one of them matches.
     pub(super) fn matches(&self, name: &str) -> bool {
-        self.0.iter().any(|pattern| pattern.matches(name))
+        let name = normalize(name);
+        self.0.iter().any(|pattern| pattern.matches(&name))
     }
 
     /// True if one of them ends in `%` and matches.
     pub(super) fn matches_level(&self, name: &str) -> bool {
+        let name = normalize(name);
         let mut levels = self.0.iter().filter(|pattern| pattern.ends_within_level());
-        levels.any(|pattern| pattern.matches(name))
+        levels.any(|pattern| pattern.matches(&name))
     }
 }
 
-/// The texts to match: reference and pattern, decoded. Empty patterns are passed over (RFC 9051 §6.3.9).
+/// The texts to match: reference and pattern, decoded. Empty patterns are passed over (RFC 9051 §6.3.9), as well as what exceeds the budget of all of
+/// them.
 fn texts<'a>(
     names: &'a Names,
     reference: &'a [u8],
     patterns: &'a [Vec<u8>],
 ) -> impl Iterator<Item = String> + 'a {
+    let mut budget = MAX_PATTERN_CHARS;
     patterns
         .iter()
         .filter(|pattern| !pattern.is_empty())
+        .take_while(move |pattern| {
+            let cost = reference.len() + pattern.len();
+            budget = budget.saturating_sub(cost);
+            budget > 0
+        })
         .filter_map(move |pattern| {
             let text = [reference, pattern].concat();
-            names.text(&text).map(std::borrow::Cow::into_owned)
+            names.text(&text).map(|text| normalize(&text).into_owned())
         })
 }
 

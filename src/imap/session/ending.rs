@@ -1,0 +1,149 @@
+//! How commands and sessions end: the sync, the tagged response, BYE.
+
+use super::activity::{Activity, Finish};
+use super::reply::{CommandError, CommandResult, plain, tagged, text};
+use super::sync::Pending;
+use super::table::{Legal, Row};
+use super::{Progress, Session, State};
+use crate::imap::encode;
+use crate::imap::types::core::Tag;
+use crate::imap::types::response::{Code, Condition, Tagged, Text, Untagged};
+use crate::mailbox::backend::Error;
+use crate::protocol::Interrupt;
+
+impl Session {
+    /// A command ends: brings the view up to date, and has everything said.
+    pub(super) fn end(&mut self, tag: Tag, row: &'static Row, result: CommandResult) {
+        let is_gone = matches!(result, Err(CommandError::Store(Error::NonExistent)))
+            && (row.legal == Legal::Selected || row.name == "NOOP");
+        match result {
+            Err(CommandError::Bad(_)) => self.count_bad(),
+            Ok(_) | Err(_) => self.bad_commands = 0,
+        }
+        let mut finish = Finish {
+            pending: Pending::default(),
+            tagged: Some(tagged(tag, row.name, result)),
+            bye: self.patience_with_mistakes(),
+        };
+        if is_gone {
+            finish.bye = self.lose_mailbox(&mut finish.pending);
+        } else if let State::Selected(_, selected) = &mut self.state {
+            let uid_command = row.name.starts_with("UID ");
+            finish.pending = Pending::take(selected, row.expunges, uid_command, self.dialect);
+        }
+        tracing::debug!(
+            command = row.name,
+            result = ?finish.tagged.as_ref().map(|tagged| tagged.condition),
+            code = ?finish.tagged.as_ref().and_then(|tagged| tagged.text.code.as_ref()),
+            "command_finished"
+        );
+        self.activity = Activity::Finish(Box::new(finish));
+    }
+
+    /// The selected mailbox is no more. Returns the BYE, if the client cannot be told otherwise.
+    pub(super) fn lose_mailbox(&mut self, pending: &mut Pending) -> Option<Text> {
+        let state = std::mem::replace(&mut self.state, State::Logout);
+        self.state = match state {
+            State::Selected(authenticated, _) => State::Authenticated(authenticated),
+            other => other,
+        };
+        if self.dialect.rev2 {
+            let closed = text(Code::Closed, "Mailbox was deleted");
+            *pending = Pending::only(Untagged::Status(Condition::Ok, closed));
+            return None;
+        }
+        Some(plain("Mailbox was deleted"))
+    }
+
+    pub(super) fn finish(&mut self, mut finish: Finish, out: &mut Vec<u8>) {
+        let selected = self.state.selected();
+        if finish.pending.advance(selected, self.dialect, out) == Progress::More {
+            self.activity = Activity::Finish(Box::new(finish));
+            return;
+        }
+        if let Some(tagged) = finish.tagged {
+            encode::tagged(&tagged, out);
+        }
+        if let Some(text) = finish.bye {
+            self.say_bye(text, out);
+        }
+    }
+
+    /// BAD for what is no command.
+    pub(super) fn refuse_line(&mut self, tag: Option<Tag>, text: Text) {
+        self.count_bad();
+        let bye = self.patience_with_mistakes();
+        let condition = Condition::Bad;
+        let mut finish = Finish {
+            pending: Pending::default(),
+            tagged: None,
+            bye,
+        };
+        match tag {
+            Some(tag) => {
+                finish.tagged = Some(Tagged {
+                    tag,
+                    condition,
+                    text,
+                });
+            }
+            None => finish.pending = Pending::only(Untagged::Status(condition, text)),
+        }
+        self.activity = Activity::Finish(Box::new(finish));
+    }
+
+    const fn count_bad(&mut self) {
+        self.bad_commands = self.bad_commands.saturating_add(1);
+    }
+
+    /// The BYE for a client that has made too many mistakes.
+    fn patience_with_mistakes(&self) -> Option<Text> {
+        let limit = match self.state {
+            State::NotAuthenticated => self.settings.max_bad_commands_before_login,
+            State::Authenticated(_) | State::Selected(..) | State::Logout => {
+                self.settings.max_bad_commands
+            }
+        };
+        (self.bad_commands >= limit).then(|| {
+            tracing::info!(
+                protocol = "imap",
+                remote = %self.peer.remote.ip(),
+                limit,
+                "too_many_bad_commands"
+            );
+            text(Code::ClientBug, "Too many bad commands")
+        })
+    }
+
+    /// Says BYE and has the connection closed.
+    pub(super) fn say_bye(&mut self, text: Text, out: &mut Vec<u8>) {
+        self.responses(out).push(&Untagged::Bye(text));
+        self.close();
+    }
+
+    pub(super) fn close(&mut self) {
+        self.state = State::Logout;
+        self.activity = Activity::Closed;
+    }
+
+    /// See [`crate::protocol::Protocol::interrupt`].
+    pub(super) fn part(&mut self, reason: Interrupt, out: &mut Vec<u8>) {
+        let is_silent = match &self.activity {
+            Activity::Closed | Activity::TlsAgreed => true,
+            Activity::Reading(reading) => reading.cursor.is_within_literal(),
+            Activity::Work(job) => job.is_within_literal(),
+            _ => false,
+        };
+        if is_silent {
+            return self.close();
+        }
+        let text = match reason {
+            Interrupt::Full => text(Code::Unavailable, "Too many connections, try again later"),
+            Interrupt::Shutdown => text(Code::Unavailable, "Server is shutting down"),
+            Interrupt::Timeout => plain("Disconnected for inactivity"),
+            Interrupt::Displaced => text(Code::Limit, "Too many connections of this account"),
+            Interrupt::Revoked => plain("Account was changed; log in again"),
+        };
+        self.say_bye(text, out);
+    }
+}
