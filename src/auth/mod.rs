@@ -3,19 +3,24 @@
 //! A session builds an [`Attempt`] and hands it to an [`Authenticator`], which decides on threads of its own and calls back. The
 //! session obeys [`Denied::delay`] before it answers, and treats trouble of ours ([`Denial::Unavailable`]) never as a wrong password.
 
+mod cache;
+mod clock;
 pub mod credential;
 pub mod database;
+mod keyed;
 mod log;
 pub mod password;
 mod policy;
+mod pool;
 pub mod sasl;
 pub mod secret;
 mod service;
 pub mod user_name;
+mod watcher;
 
 pub use log::{LoginFacts, LoginResult, PRIVACY_REQUIRED, log_login};
 pub use policy::PolicySettings;
-pub use service::{Service, Settings};
+pub use service::{Service, Settings, StartError};
 
 use secret::Secret;
 use std::fmt;
@@ -81,6 +86,15 @@ pub enum Denial {
     NotAuthorized,
     /// Trouble of ours: store unreadable or locked, queue full: `[UNAVAILABLE]`, `[SYS/TEMP]`.
     Unavailable,
+}
+
+/// The answer when the trouble is ours.
+const fn unavailable(detail: &'static str) -> Denied {
+    Denied {
+        reason: Denial::Unavailable,
+        detail,
+        delay: Duration::ZERO,
+    }
 }
 
 /// Values of [`Denied::detail`]; the first three are what `conf/fail2ban` counts.

@@ -2,7 +2,7 @@
 
 use super::secret::Secret;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::password_hash::{Error, PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -14,6 +14,9 @@ pub const ITERATIONS: u32 = 3;
 
 /// Lanes; one thread computes them all. RFC 9106 §4 has 4; with one thread fewer lanes cost an attacker more.
 pub const PARALLELISM: u32 = 1;
+
+/// Costs above which a stored hash is not checked, in KiB and passes: what came into the database from elsewhere must not take all memory.
+const MOST: (u32, u32) = (1024 * 1024, 64);
 
 /// Costs of a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +76,9 @@ pub struct Hasher {
     argon2: Argon2<'static>,
     /// A hash of no password, of equal cost, checked for users who do not exist.
     dummy: String,
+    /// Checks made, so that tests can compare the work for known and unknown users.
+    #[cfg(test)]
+    pub(super) checks: std::sync::Arc<std::sync::atomic::AtomicUsize>,
 }
 
 impl Hasher {
@@ -86,6 +92,8 @@ impl Hasher {
         let mut hasher = Self {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             dummy: String::new(),
+            #[cfg(test)]
+            checks: std::sync::Arc::default(),
         };
         hasher.dummy = hasher.hash(&Secret::new(*b"nobody has this password"))?;
         Ok(hasher)
@@ -108,24 +116,47 @@ impl Hasher {
     /// # Errors
     /// [`PasswordError::Hash`] if the stored hash cannot be used
     pub fn verify(&self, password: &Secret, stored: &str) -> Result<bool, PasswordError> {
-        let parsed = PasswordHash::new(stored).map_err(|_malformed| PasswordError::Hash)?;
-        if !matches!(
-            parsed.algorithm.as_str(),
-            "argon2id" | "argon2i" | "argon2d"
-        ) || parsed.hash.is_none()
-        {
-            return Err(PasswordError::Hash);
-        }
-        Ok(self
+        let (hash, _) = parse(stored)?;
+        #[cfg(test)]
+        self.checks
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        match self
             .argon2
-            .verify_password(prepare(password).expose(), &parsed)
-            .is_ok())
+            .verify_password(prepare(password).expose(), &hash)
+        {
+            Ok(()) => Ok(true),
+            Err(Error::PasswordInvalid) => Ok(false),
+            Err(_) => Err(PasswordError::Hash),
+        }
+    }
+
+    /// True if a stored hash is not what [`Hasher::hash`] would make today.
+    pub fn is_outdated(&self, stored: &str) -> bool {
+        let Ok((hash, params)) = parse(stored) else {
+            return false;
+        };
+        let ours = self.argon2.params();
+        let costs = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
+        hash.algorithm.as_str() != "argon2id" || costs(&params) != costs(ours)
     }
 
     /// Does the work of a check for a user who does not exist.
     pub fn verify_nobody(&self, password: &Secret) {
         let never = self.verify(password, &self.dummy);
         debug_assert_eq!(never, Ok(false));
+    }
+}
+
+/// Takes a stored hash apart, if it is one of Argon2's that can be checked here.
+fn parse(stored: &str) -> Result<(PasswordHash, Params), PasswordError> {
+    let hash = PasswordHash::new(stored).map_err(|_malformed| PasswordError::Hash)?;
+    let params = Params::try_from(&hash).map_err(|_malformed| PasswordError::Hash)?;
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).is_ok();
+    let bearable = params.m_cost() <= MOST.0 && params.t_cost() <= MOST.1;
+    if algorithm && bearable && hash.hash.is_some() {
+        Ok((hash, params))
+    } else {
+        Err(PasswordError::Hash)
     }
 }
 
@@ -185,13 +216,18 @@ mod tests {
         let hasher = Hasher::new(CHEAP).unwrap();
         let hash = other.hash(&Secret::new(*b"secret")).unwrap();
         assert_eq!(hasher.verify(&Secret::new(*b"secret"), &hash), Ok(true));
+        assert!(hasher.is_outdated(&hash) && !other.is_outdated(&hash));
         for damaged in [
             "",
             "$",
             "secret",
             "$argon2id$v=19$m=8,t=1,p=1$",
             "$6$salt$hash",
-            &hash[..20],
+            "$argon2id$v=19$m=4194304,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA",
+            "$argon2id$v=19$m=8,t=1000,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA",
+            "$argon2id$v=19$m=1,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA",
+            "$argon2x$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA",
+            hash.get(..20).unwrap(),
         ] {
             assert_eq!(
                 hasher.verify(&Secret::new(*b"secret"), damaged),

@@ -53,8 +53,9 @@ impl From<StoreError> for Failure {
         let status = match error {
             StoreError::Exists(_) | StoreError::Unknown(_) => ExitStatus::User,
             StoreError::Database { .. }
-            | StoreError::Directory { .. }
-            | StoreError::TooNew { .. } => ExitStatus::Failed,
+            | StoreError::File { .. }
+            | StoreError::TooNew { .. }
+            | StoreError::SpoolNotText(_) => ExitStatus::Failed,
         };
         Self::new(status, error)
     }

@@ -53,3 +53,35 @@ fn text(octets: &[u8]) -> Option<String> {
         .filter(|text| !text.is_empty() && !text.contains('\0'))
         .map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::proptest;
+
+    #[test]
+    fn every_announced_name_begins_its_mechanism() {
+        for name in NAMES {
+            let lower = name.to_ascii_lowercase();
+            assert_eq!(mechanism(name).unwrap().name(), *name);
+            assert_eq!(mechanism(&lower).unwrap().name(), *name);
+        }
+        for name in ["", "PLAINX", "SCRAM-SHA-256"] {
+            assert!(mechanism(name).is_none(), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_exchange_ends_and_gives_names_that_are_text(responses: [Vec<u8>; 2], which in 0..NAMES.len()) {
+            let mut machine = mechanism(NAMES[which]).unwrap();
+            for (at, response) in responses.iter().enumerate() {
+                match machine.step(response) {
+                    Step::Challenge(_) => assert_eq!(at, 0),
+                    Step::Failure(text) => return Ok(assert!(!text.is_empty())),
+                    Step::Verify(found) => return Ok(assert!(!found.authcid.is_empty() && !found.authcid.contains('\0'))),
+                }
+            }
+        }
+    }
+}
