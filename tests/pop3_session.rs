@@ -1,6 +1,14 @@
 //! What transcripts cannot show of POP3 sessions: large answers in pieces, trouble in the middle of them, many messages, any input.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
 #[path = "support/shell.rs"]
+#[expect(dead_code, reason = "each test uses its part of it")]
 mod shell;
 
 use proptest::prelude::*;

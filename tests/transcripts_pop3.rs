@@ -29,9 +29,18 @@
 //! Expectations: `= line` (after the one before), `! line` (does not come), `!*` (no other line). In lines, `$name` is a word that is
 //! bound by its first use and then compared, `$` is any word, and `...` is the rest of the line.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by panicking"
+)]
+
 #[path = "support/script.rs"]
 mod script;
 #[path = "support/shell.rs"]
+#[expect(dead_code, reason = "each test uses its part of it")]
 mod shell;
 
 use restante::mailbox::backend::{Error, Mailbox};
@@ -230,27 +239,9 @@ impl World {
         match (word, words.as_slice()) {
             ("deliver", _) => inbox.deliver(Mail::new(block)),
             ("vanish", [number]) => inbox.vanish(uid(number)),
-            ("stored", [number, id]) => inbox.set_pop3(
-                uid(number),
-                Pop3Fields {
-                    unique_id: Some((*id).to_owned()),
-                    ..Pop3Fields::default()
-                },
-            ),
-            ("order", [number, order]) => inbox.set_pop3(
-                uid(number),
-                Pop3Fields {
-                    order: order.parse().ok(),
-                    ..Pop3Fields::default()
-                },
-            ),
-            ("file", [number, name]) => inbox.set_pop3(
-                uid(number),
-                Pop3Fields {
-                    base_name: Some((*name).to_owned()),
-                    ..Pop3Fields::default()
-                },
-            ),
+            ("stored" | "order" | "file", [number, value]) => {
+                inbox.set_pop3(uid(number), noted(word, value));
+            }
             ("holds", numbers) => {
                 let there: Vec<String> = self.uids(|_| true);
                 if there != *numbers {
@@ -286,14 +277,7 @@ impl World {
                 }
             }
             ("interrupt", [reason]) => {
-                let reason = match *reason {
-                    "full" => Interrupt::Full,
-                    "shutdown" => Interrupt::Shutdown,
-                    "timeout" => Interrupt::Timeout,
-                    "displaced" => Interrupt::Displaced,
-                    "revoked" => Interrupt::Revoked,
-                    other => return Err(format!("unknown reason {other}")),
-                };
+                let reason = interruption(reason)?;
                 self.client(client)?.interrupt(reason);
             }
             _ => return Err(format!("unknown step {word}")),
@@ -439,6 +423,26 @@ fn split_code(text: &str) -> (Option<&str>, &str) {
     match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
         Some((code, rest)) => (Some(code), rest.trim_start()),
         None => (None, text),
+    }
+}
+
+/// What another server had noted of a message.
+fn noted(word: &str, value: &str) -> Pop3Fields {
+    Pop3Fields {
+        unique_id: (word == "stored").then(|| value.to_owned()),
+        order: (word == "order").then(|| value.parse().unwrap()),
+        base_name: (word == "file").then(|| value.to_owned()),
+    }
+}
+
+fn interruption(reason: &str) -> Result<Interrupt, String> {
+    match reason {
+        "full" => Ok(Interrupt::Full),
+        "shutdown" => Ok(Interrupt::Shutdown),
+        "timeout" => Ok(Interrupt::Timeout),
+        "displaced" => Ok(Interrupt::Displaced),
+        "revoked" => Ok(Interrupt::Revoked),
+        other => Err(format!("unknown reason {other}")),
     }
 }
 

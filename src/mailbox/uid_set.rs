@@ -50,6 +50,25 @@ impl UidSet {
         }
     }
 
+    /// Adds all of another set, in time linear in the ranges of both.
+    pub fn unite(&mut self, other: &Self) {
+        let mut all = Vec::with_capacity(self.0.len() + other.0.len());
+        let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
+        loop {
+            let next = match (left.peek(), right.peek()) {
+                (Some(one), Some(two)) if one <= two => left.next(),
+                (_, Some(_)) => right.next(),
+                (_, None) => left.next(),
+            };
+            let Some(&(first, last)) = next else { break };
+            match all.last_mut() {
+                Some((_, end)) if first <= u32::saturating_add(*end, 1) => *end = last.max(*end),
+                Some(_) | None => all.push((first, last)),
+            }
+        }
+        self.0 = all;
+    }
+
     /// True if the UID is in the set.
     pub fn contains(&self, uid: Uid) -> bool {
         let value = uid.value();
@@ -133,6 +152,18 @@ mod tests {
                     assert_eq!(set.contains(Uid::new(v).unwrap()), tree.contains(&v));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn unites_like_tree_sets() {
+        // every pair of subsets of seven values
+        let subset = |bits: u32| (1..8).filter(move |v| bits >> v & 1 == 1);
+        for (left, right) in (0..256).flat_map(|l| (0..256).map(move |r| (l, r))) {
+            let mut united: UidSet = subset(left).filter_map(Uid::new).collect();
+            united.unite(&subset(right).filter_map(Uid::new).collect());
+            let expected: UidSet = subset(left | right).filter_map(Uid::new).collect();
+            assert_eq!(united, expected, "{left:b} {right:b}");
         }
     }
 }

@@ -209,9 +209,9 @@ impl View {
         }
         let known = self.last_uid().map_or(0, Uid::value);
         if claims {
-            self.recent.extend(messages.claim_recent().iter());
+            self.recent.unite(&messages.claim_recent());
         } else {
-            self.recent.extend(messages.recent().iter());
+            self.recent.unite(messages.recent());
         }
         let before = self.len();
         let first_new = messages.uids().partition_point(|uid| uid.value() <= known);
@@ -238,7 +238,7 @@ impl View {
             let mut uids = UidSet::new();
             for change in changes.filter(|change| change.kind == ChangeKind::Flags) {
                 if !self.silenced.contains(&change.mod_seq) {
-                    uids.extend(change.uids.iter());
+                    uids.unite(&change.uids);
                 }
             }
             return uids;
@@ -256,7 +256,7 @@ impl View {
             Some(changes) => {
                 let mut uids = UidSet::new();
                 for change in changes.filter(|change| change.kind == ChangeKind::Expunged) {
-                    uids.extend(change.uids.iter());
+                    uids.unite(&change.uids);
                 }
                 uids.iter()
                     .filter_map(|uid| Some((self.seq_of(uid)?, uid)))

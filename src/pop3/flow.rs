@@ -3,6 +3,7 @@
 //! A line ends with LF, before which one CR does not count. What has been read is wiped, since it may hold passwords. At most the
 //! longest line allowed and one piece of input are kept.
 
+use crate::auth::sasl;
 use crate::auth::secret::Secret;
 use std::fmt;
 
@@ -10,8 +11,8 @@ use std::fmt;
 /// in spite of RFC 5034 §4.
 pub(crate) const MAX_COMMAND_OCTETS: usize = 2048;
 
-/// Longest line taken within AUTH, in octets with its line end: as much as a name and a password of 4 KiB each take in base64.
-pub(crate) const MAX_RESPONSE_OCTETS: usize = 12_288;
+/// Longest line taken within AUTH, in octets with its line end: the longest response that a mechanism takes, in base64.
+pub(crate) const MAX_RESPONSE_OCTETS: usize = sasl::MAX_RESPONSE_OCTETS.div_ceil(3) * 4 + 2;
 
 /// What there is to read.
 #[derive(Debug)]

@@ -190,7 +190,7 @@ impl Protocol for Session {
         let reply = match reason {
             Interrupt::Full => Some(Reply::coded(Code::SysTemp, Text::Full)),
             Interrupt::Shutdown => Some(Reply::coded(Code::SysTemp, Text::ShuttingDown)),
-            Interrupt::Displaced => Some(Reply::coded(Code::InUse, Text::Displaced)),
+            Interrupt::Displaced => Some(Reply::coded(Code::SysTemp, Text::Displaced)),
             Interrupt::Revoked => Some(Reply::err(Text::Revoked)),
             // RFC 1939 §3: closed "without removing any messages or sending any response"
             Interrupt::Timeout => None,
@@ -262,12 +262,7 @@ impl Connection {
     }
 
     /// Refuses a line that was no command, or not the right one; hangs up after too many.
-    pub(super) fn refuse(
-        &mut self,
-        reply: &Reply,
-        authenticated: bool,
-        out: &mut Vec<u8>,
-    ) -> Input {
+    fn refuse(&mut self, reply: &Reply, authenticated: bool, out: &mut Vec<u8>) -> Input {
         self.bad_commands = self.bad_commands.saturating_add(1);
         let most = if authenticated {
             self.settings.max_bad_commands

@@ -186,7 +186,7 @@ texts! {
     NeedsUtf8: "message {} can only be had in UTF-8 mode", "Nachricht {} gibt es nur mit UTF8";
     /// DELE.
     Deleted: "message {} will be deleted by QUIT", "Nachricht {} wird mit QUIT gelöscht";
-    /// RSET: messages, octets.
+    /// RSET.
     Reset: "no message is marked as deleted", "keine Nachricht ist zum Löschen vorgemerkt";
     /// QUIT: messages removed.
     Removed: "{} messages deleted, goodbye", "{} Nachrichten gelöscht, auf Wiedersehen";
