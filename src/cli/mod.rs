@@ -3,6 +3,7 @@
 pub mod args;
 mod config;
 mod demo;
+mod self_signed;
 mod serve;
 mod settings;
 mod user;

@@ -1,9 +1,235 @@
-//! `restante serve`.
+//! `restante serve`: the configuration becomes a running server.
 
-use super::Failure;
+use super::{ExitStatus, Failure, self_signed, settings};
+use crate::auth::Authenticator;
+use crate::auth::database::Database;
+use crate::config::load;
+use crate::config::{Config, TlsMode};
+use crate::mailbox::backend::Backend;
+use crate::server::{
+    self, Bound, DEFAULT_BACKLOG, Door, Services, Tls, give_up, raise_open_files, until_signal,
+};
+use crate::storage::Volumes;
+use crate::store::Store;
+use crate::{auth, imap, pop3, telemetry};
+use sd_notify::NotifyState;
+use std::error::Error;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Time that threads of the runtime get to end after the orderly stop; what hangs then ends with the process.
+const RUNTIME_END: Duration = Duration::from_secs(1);
+
+/// Open files that a server needs besides one for each connection: databases, watches, the disk threads' files.
+const OTHER_FILES: u64 = 256;
 
 /// Serves until SIGTERM.
-pub(super) fn run(_config: &Path) -> Result<(), Failure> {
-    Err(Failure::general("not yet"))
+pub(super) fn run(path: &Path) -> Result<(), Failure> {
+    let loaded = load::load(path).map_err(|error| Failure::new(ExitStatus::Config, error))?;
+    serve(&loaded.config, |_| {})
+}
+
+/// Serves a configuration until SIGTERM or SIGINT; `started` is called when clients can connect.
+pub(super) fn serve(config: &Config, started: impl FnOnce(&[Door])) -> Result<(), Failure> {
+    telemetry::install(settings::log_format(config), &config.log.level)
+        .map_err(|error| Failure::new(ExitStatus::Config, error))?;
+    std::panic::set_hook(Box::new(log_panic));
+    let listeners = settings::listeners(config)?;
+    let pop3 = settings::pop3(config)?;
+    look_at_open_files(config);
+    let bound = Bound::bind(&listeners, DEFAULT_BACKLOG).map_err(failure)?;
+    become_user(config)?;
+    let tls = tls(config)?;
+    let authenticator = Arc::new(authenticator(config)?);
+    let services = services(config, pop3, &authenticator);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("net")
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::general(format!("cannot start threads: {error}")))?;
+    let outcome = runtime.block_on(async {
+        let running =
+            server::start(bound, tls, &settings::server(config), services).map_err(failure)?;
+        let control = running.control();
+        authenticator.on_change(move |user| control.revoke(user));
+        announce(running.doors());
+        started(running.doors());
+        wait_and_stop(running).await
+    });
+    runtime.shutdown_timeout(RUNTIME_END);
+    outcome
+}
+
+/// Serves until a signal, then stops; a second signal cuts that short.
+async fn wait_and_stop(running: server::Running) -> Result<(), Failure> {
+    let control = running.control();
+    let signalled = || async {
+        until_signal(&control)
+            .await
+            .map_err(|error| Failure::general(format!("cannot wait for signals: {error}")))
+    };
+    signalled().await?;
+    tell_service_manager(&[NotifyState::Stopping]);
+    tokio::select! {
+        () = running.stop() => Ok(()),
+        again = signalled() => again,
+    }
+}
+
+/// Logs where clients can connect and tells the service manager that they can.
+fn announce(doors: &[Door]) {
+    for door in doors {
+        tracing::info!(
+            address = %door.address,
+            protocol = door.service.name(),
+            tls = ?door.tls,
+            "listening"
+        );
+    }
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
+    tell_service_manager(&[NotifyState::Ready]);
+}
+
+fn tell_service_manager(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::error!(
+            %error,
+            "service_manager_not_told: look at NOTIFY_SOCKET and the unit's Type= and NotifyAccess="
+        );
+    }
+}
+
+/// Raises the limit of open files, and says so if it is still too low.
+fn look_at_open_files(config: &Config) {
+    let wanted = u64::try_from(config.limits.connections)
+        .unwrap_or(u64::MAX)
+        .saturating_add(OTHER_FILES);
+    match raise_open_files() {
+        Ok(limit) if limit < wanted => tracing::warn!(
+            limit,
+            wanted,
+            "open_files_few: raise LimitNOFILE of the service or lower limits.connections"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "open_files_unknown"),
+    }
+}
+
+/// Gives up root where the configuration says for whom.
+fn become_user(config: &Config) -> Result<(), Failure> {
+    let process = &config.process;
+    if process.user.is_empty() {
+        if rustix::process::geteuid().is_root() {
+            tracing::warn!(
+                "running_as_root: set process.user unless every account has a system user of its own"
+            );
+        }
+        return Ok(());
+    }
+    let group = Some(process.group.as_str()).filter(|group| !group.is_empty());
+    if give_up(&process.user, group).map_err(failure)? {
+        tracing::info!(user = process.user, "privileges_dropped");
+    }
+    Ok(())
+}
+
+/// TLS, if any listener wants it; with a certificate of our own making if none is configured.
+fn tls(config: &Config) -> Result<Option<Tls>, Failure> {
+    if config
+        .listeners
+        .iter()
+        .all(|listener| listener.tls == TlsMode::None)
+    {
+        return Ok(None);
+    }
+    let tls = settings::tls(config);
+    if !tls.certificates.is_empty() {
+        return Tls::load(&tls).map(Some).map_err(failure);
+    }
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    tracing::warn!(
+        host,
+        "certificate_self_signed: mail programs will ask about it; name real ones in tls.certificates"
+    );
+    let made = self_signed::make(&[&host, "localhost"])?;
+    Tls::fixed(made.chain.as_bytes(), made.key.as_bytes(), &tls)
+        .map(Some)
+        .map_err(failure)
+}
+
+/// Who may log in.
+fn authenticator(config: &Config) -> Result<auth::Service, Failure> {
+    let database = Database::open(&config.auth.database)?;
+    auth::Service::new(Box::new(database), settings::auth(config))
+        .map_err(|error| Failure::new(ExitStatus::Config, error))
+}
+
+/// What is served.
+fn services(config: &Config, pop3: pop3::Settings, authenticator: &Arc<auth::Service>) -> Services {
+    let backend: Arc<dyn Backend> = Arc::new(Store::new(settings::store(config)));
+    let imap_services = {
+        let backend = Arc::clone(&backend);
+        let authenticator: Arc<dyn Authenticator> = Arc::<auth::Service>::clone(authenticator);
+        move |host| imap::Services {
+            backend: Arc::clone(&backend),
+            authenticator: Arc::clone(&authenticator),
+            host,
+        }
+    };
+    let pop3_services = {
+        let authenticator: Arc<dyn Authenticator> = Arc::<auth::Service>::clone(authenticator);
+        let recent_logins = Arc::new(pop3::RecentLogins::default());
+        move |host| pop3::Services {
+            backend: Arc::clone(&backend),
+            authenticator: Arc::clone(&authenticator),
+            host,
+            recent_logins: Arc::clone(&recent_logins),
+        }
+    };
+    let (imap, pop3) = (Arc::new(settings::imap(config)), Arc::new(pop3));
+    Services {
+        volumes: Arc::new(Volumes::new(settings::storage(config))),
+        imap: Arc::new(move |peer, host| {
+            Box::new(imap::Session::new(
+                Arc::clone(&imap),
+                imap_services(host),
+                peer,
+            ))
+        }),
+        pop3: Arc::new(move |peer, host| {
+            Box::new(pop3::Session::new(
+                Arc::clone(&pop3),
+                pop3_services(host),
+                peer,
+            ))
+        }),
+    }
+}
+
+/// Logs a bug with its place. A text that was put together at run time stays out, since it may hold somebody's mail.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    let text = panic.payload().downcast_ref::<&'static str>();
+    tracing::error!(
+        place,
+        text,
+        thread = std::thread::current().name(),
+        "panicked: a bug in this server; please report it"
+    );
+}
+
+/// An error and what caused it, for the person at the terminal.
+fn failure(error: impl Error) -> Failure {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    Failure::general(text)
 }

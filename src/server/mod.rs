@@ -89,8 +89,9 @@ pub struct Timeouts {
     pub keepalive: Duration,
 }
 
-impl Default for Timeouts {
-    fn default() -> Self {
+impl Timeouts {
+    /// The defaults.
+    pub const fn new() -> Self {
         Self {
             handshake: DEFAULT_HANDSHAKE,
             before_login: DEFAULT_BEFORE_LOGIN,
@@ -101,6 +102,12 @@ impl Default for Timeouts {
             shutdown: DEFAULT_SHUTDOWN,
             keepalive: DEFAULT_KEEPALIVE,
         }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
