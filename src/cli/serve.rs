@@ -164,7 +164,7 @@ fn tls(config: &Config) -> Result<Option<Tls>, Failure> {
 /// Who may log in.
 fn authenticator(config: &Config) -> Result<auth::Service, Failure> {
     let database = Database::open(&config.auth.database)?;
-    auth::Service::new(Box::new(database), settings::auth(config))
+    auth::Service::new(Arc::new(database), settings::auth(config))
         .map_err(|error| Failure::new(ExitStatus::Config, error))
 }
 
