@@ -24,6 +24,7 @@ pub(crate) mod table;
 mod upload;
 mod work;
 
+use super::commands::fetch::LastMessage;
 use super::flow::Flow;
 use super::settings::Settings;
 use crate::auth::Authenticator;
@@ -110,6 +111,8 @@ pub(crate) struct Selected {
     pub(crate) saved: UidSet,
     /// How many keywords the client has been told of by FLAGS.
     pub(crate) told_keywords: usize,
+    /// The message that FETCH may be asked for again.
+    pub(crate) last_message: LastMessage,
 }
 
 impl Selected {
@@ -138,6 +141,7 @@ impl Selected {
             read_only,
             saved: UidSet::new(),
             told_keywords,
+            last_message: LastMessage::default(),
         }
     }
 }

@@ -1,14 +1,103 @@
 //! FETCH and UID FETCH (RFC 9051 §6.4.5).
+//!
+//! The answer is made in pieces, also within one large literal. Flags, UIDs and sizes come from memory alone, many messages under one lock.
+//! For the rest, all of a message that can fail is read before the first octet of its response; after that only literals are streamed,
+//! and if a file does not give what was announced, the connection must be closed ([`FetchCursor::is_within_literal`]): padding would give the
+//! client a message that is none.
+//!
+//! Messages that are gone: the others are served, then a command by number ends with `NO [EXPUNGEISSUED]` (RFC 5530 §3, RFC 2180
+//! §4.1.2), one by UID with OK, since UIDs that do not exist are no error (RFC 9051 §6.4.9).
+//!
+//! `\Seen` is set when a message's octets are in the output, by one change for each piece; the session tells of it before the command
+//! ends, as of any change.
 
+mod message;
+mod plan;
+mod section;
+
+use super::messages::resolve;
+use crate::imap::encode::fetch::FetchWriter;
 use crate::imap::session::reply::CommandError;
 use crate::imap::session::{Dialect, Progress, Selected};
 use crate::imap::types::fetch::FetchItem;
+use crate::imap::types::response::{Code, FlagList};
 use crate::imap::types::sequence::SequenceSet;
+use crate::mailbox::backend::{self, FlagChange};
+use crate::mailbox::flag::{FlagAction, Flags, NamedFlags, SystemFlag};
+use crate::mailbox::id::{SeqNum, Uid};
+use crate::mailbox::messages::Messages;
+use crate::mailbox::uid_set::UidSet;
+use crate::message::envelope::Envelope;
+use crate::protocol::HIGH_WATER_OCTETS;
+use message::OpenMessage;
+use plan::{Plan, has_octets};
+use section::{Answer, Transfer, answer};
+use std::collections::VecDeque;
+
+/// Most messages looked at on disk in one piece: a piece without much output ends too.
+const MAX_MESSAGES_A_PIECE: usize = 256;
+
+/// Most messages of one command that may fail before the command does.
+const MAX_FAILURES: usize = 16;
+
+/// Most octets of a message that are kept in memory between two commands.
+const MAX_KEPT_OCTETS: usize = 1024 * 1024;
 
 /// A FETCH in progress: what is still to be sent.
 #[derive(Debug)]
 pub(crate) struct FetchCursor {
-    items: Vec<FetchItem>,
+    plan: Plan,
+    by_uid: bool,
+    messages: std::vec::IntoIter<(SeqNum, Uid)>,
+    /// Only one message is asked for.
+    is_single: bool,
+    /// Nothing must be read from disk.
+    in_memory: bool,
+    current: Option<Box<Response>>,
+    /// Sent, and to be marked `\Seen`.
+    seen: UidSet,
+    /// Messages sent whole, for the tally.
+    sent: u64,
+    troubles: Troubles,
+    scratch: Vec<u8>,
+}
+
+/// What went wrong so far.
+#[derive(Debug, Default)]
+struct Troubles {
+    /// Messages were gone.
+    gone: bool,
+    unknown_encoding: bool,
+    failures: usize,
+    first_failure: Option<backend::Error>,
+}
+
+/// A response in progress. All that can fail has been read, octets of literals apart.
+#[derive(Debug)]
+struct Response {
+    seq_num: SeqNum,
+    uid: Uid,
+    flags: Flags,
+    size: u64,
+    date: i64,
+    envelope: Envelope,
+    message: Option<Box<OpenMessage>>,
+    /// For those items that have octets.
+    answers: VecDeque<Answer>,
+    /// How many items are written.
+    written: usize,
+    transfer: Option<Transfer>,
+}
+
+/// The message that was fetched last, kept open for a client that reads it in parts or windows.
+#[derive(Debug, Default)]
+pub(crate) struct LastMessage(Option<Box<OpenMessage>>);
+
+impl LastMessage {
+    /// Closes it.
+    pub(crate) fn release(&mut self) {
+        self.0 = None;
+    }
 }
 
 impl FetchCursor {
@@ -17,31 +106,401 @@ impl FetchCursor {
     /// # Errors
     /// [`CommandError::Bad`] for numbers that are not in the view.
     pub(crate) fn new(
-        _uid: bool,
-        _set: &SequenceSet,
+        uid: bool,
+        set: &SequenceSet,
         items: Vec<FetchItem>,
-        _selected: &Selected,
+        selected: &Selected,
         _dialect: &Dialect,
     ) -> Result<Self, CommandError> {
-        Ok(Self { items })
+        let messages = resolve(set, uid, selected)?;
+        let plan = Plan::new(items, uid, selected.read_only);
+        Ok(Self {
+            in_memory: !plan.file && !plan.date,
+            plan,
+            by_uid: uid,
+            is_single: messages.len() == 1,
+            messages: messages.into_iter(),
+            current: None,
+            seen: UidSet::new(),
+            sent: 0,
+            troubles: Troubles::default(),
+            scratch: Vec::new(),
+        })
     }
 
     /// True if [`FetchCursor::advance`] may touch the disk; else it may be called without a thread of the volume.
-    pub(crate) fn needs_disk(&self) -> bool {
-        !self.items.is_empty()
+    pub(crate) const fn needs_disk(&self) -> bool {
+        !self.in_memory
+    }
+
+    /// True if the output ends within a response, mostly within a literal. If the command ends now, by an error or because a thread is not
+    /// to be had, the connection must be closed without another word.
+    pub(crate) const fn is_within_literal(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// How many messages were sent whole.
+    pub(crate) const fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// Appends the next piece of the answer. The tagged end is for the caller to send; an error is how the command ends, after all
     /// that could be sent.
     ///
     /// # Errors
-    /// `NO [EXPUNGEISSUED]` if messages named by number were gone; what the store gives.
+    /// `NO [EXPUNGEISSUED]` if messages named by number were gone; `NO [UNKNOWN-CTE]`; what the store gives.
     pub(crate) fn advance(
         &mut self,
-        _selected: &mut Selected,
-        _dialect: &Dialect,
-        _out: &mut Vec<u8>,
+        selected: &mut Selected,
+        dialect: &Dialect,
+        out: &mut Vec<u8>,
     ) -> Result<Progress, CommandError> {
+        let mut advanced = Ok(());
+        if self.in_memory {
+            self.advance_in_memory(selected, *dialect, out);
+        } else {
+            advanced = self.advance_on_disk(selected, *dialect, out);
+            self.mark_seen(selected);
+        }
+        advanced?;
+        if self.current.is_some() || !self.messages.as_slice().is_empty() {
+            return Ok(Progress::More);
+        }
+        self.scratch = Vec::new();
+        self.troubles.end(self.by_uid)
+    }
+
+    /// Flags, UIDs and sizes of as many messages as there is room for, under one lock.
+    fn advance_in_memory(&mut self, selected: &Selected, dialect: Dialect, out: &mut Vec<u8>) {
+        let messages = selected.mailbox.read();
+        let mut expected = 0;
+        while let Some((seq_num, uid)) = self.messages.as_slice().first().copied() {
+            if out.len() >= HIGH_WATER_OCTETS {
+                return;
+            }
+            let is_next = messages.uids().get(expected) == Some(&uid);
+            let found = is_next.then_some(expected);
+            let Some(position) = found.or_else(|| messages.position(uid)) else {
+                self.messages.next();
+                self.troubles.gone = true;
+                continue;
+            };
+            expected = position + 1;
+            let size = messages.size_at(position);
+            if self.plan.size && size.is_none() {
+                self.in_memory = false;
+                return;
+            }
+            self.messages.next();
+            let flags = flag_list(
+                messages.flags_at(position),
+                uid,
+                &messages,
+                selected,
+                dialect,
+            );
+            let mut writer = FetchWriter::new(seq_num, out);
+            for item in &self.plan.items {
+                match item {
+                    FetchItem::Uid => writer.uid(uid),
+                    FetchItem::Flags => writer.flags(flags),
+                    _ => writer.rfc822_size(size.unwrap_or_default()),
+                }
+            }
+            writer.finish();
+        }
+    }
+
+    /// As many messages as there is room for, or the next piece of one.
+    fn advance_on_disk(
+        &mut self,
+        selected: &mut Selected,
+        dialect: Dialect,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CommandError> {
+        let mut begun = 0;
+        while out.len() < HIGH_WATER_OCTETS {
+            if let Some(response) = self.current.take() {
+                self.write(response, selected, dialect, out)?;
+                continue;
+            }
+            let next = self.messages.as_slice().first().copied();
+            let Some((seq_num, uid)) = next.filter(|_| begun < MAX_MESSAGES_A_PIECE) else {
+                break;
+            };
+            self.messages.next();
+            begun += 1;
+            match self.prepare(seq_num, uid, selected) {
+                Ok(response) => self.current = Some(Box::new(response)),
+                Err(error) => self.troubles.note(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what must be known of a message before the first octet of its response goes out.
+    fn prepare(
+        &self,
+        seq_num: SeqNum,
+        uid: Uid,
+        selected: &mut Selected,
+    ) -> backend::Result<Response> {
+        let mailbox = &*selected.mailbox;
+        let (flags, mut size) = {
+            let messages = mailbox.read();
+            let position = messages.position(uid).ok_or(backend::Error::Expunged)?;
+            (messages.flags_at(position), messages.size_at(position))
+        };
+        if self.plan.size && size.is_none() {
+            size = Some(mailbox.size(uid)?);
+        }
+        let mut response = Response {
+            seq_num,
+            uid,
+            flags,
+            size: size.unwrap_or_default(),
+            date: 0,
+            envelope: Envelope::default(),
+            message: None,
+            answers: VecDeque::new(),
+            written: 0,
+            transfer: None,
+        };
+        if self.plan.date {
+            response.date = mailbox.internal_date(uid)?;
+        }
+        if self.plan.file {
+            let kept = selected.last_message.0.take();
+            let mut message = match kept.filter(|kept| kept.uid() == uid) {
+                Some(kept) => kept,
+                None => Box::new(OpenMessage::open(mailbox, uid)?),
+            };
+            response.read(&self.plan, &mut message)?;
+            response.message = Some(message);
+        }
+        Ok(response)
+    }
+
+    /// Writes the next piece of a response; keeps it if there is more.
+    fn write(
+        &mut self,
+        mut response: Box<Response>,
+        selected: &mut Selected,
+        dialect: Dialect,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CommandError> {
+        let sent = response.send(&mut self.scratch, out);
+        if sent != Ok(Sent::All) {
+            self.current = Some(response);
+            return sent.map(drop).map_err(CommandError::Store);
+        }
+        let mut writer = if response.written == 0 {
+            FetchWriter::new(response.seq_num, out)
+        } else {
+            FetchWriter::resume(out)
+        };
+        while let Some(item) = self.plan.items.get(response.written) {
+            response.written += 1;
+            match response.item(item, selected, dialect, &mut writer) {
+                Next::Item => {}
+                Next::Octets => {
+                    self.current = Some(response);
+                    return Ok(());
+                }
+                Next::UnknownEncoding => self.troubles.unknown_encoding = true,
+            }
+        }
+        writer.finish();
+        self.finish(*response, selected);
+        Ok(())
+    }
+
+    /// A response is written.
+    fn finish(&mut self, response: Response, selected: &mut Selected) {
+        if self.plan.sets_seen && !response.flags.has(SystemFlag::Seen) {
+            self.seen.insert(response.uid);
+        }
+        self.sent += u64::from(self.plan.whole);
+        if let Some(mut message) = response
+            .message
+            .filter(|_| self.is_single && self.plan.comes_again)
+        {
+            message.shrink(MAX_KEPT_OCTETS);
+            selected.last_message = LastMessage(Some(message));
+        }
+    }
+
+    /// Sets `\Seen` where that is due. A store that cannot has logged it; the messages are read all the same.
+    fn mark_seen(&mut self, selected: &Selected) {
+        let uids = std::mem::take(&mut self.seen);
+        if uids.is_empty() {
+            return;
+        }
+        let change = FlagChange {
+            action: FlagAction::Add,
+            flags: NamedFlags {
+                system: Flags::NONE.with(SystemFlag::Seen),
+                keywords: Vec::new(),
+            },
+            unchanged_since: None,
+        };
+        drop(selected.mailbox.store(&uids, &change));
+    }
+}
+
+impl Troubles {
+    /// Notes that a message cannot be told of; an error if the command is given up.
+    fn note(&mut self, error: backend::Error) -> Result<(), CommandError> {
+        match error {
+            backend::Error::Expunged => self.gone = true,
+            backend::Error::NonExistent => return Err(error.into()),
+            error => {
+                self.failures += 1;
+                if self.failures == MAX_FAILURES {
+                    return Err(error.into());
+                }
+                self.first_failure.get_or_insert(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// How the command ends.
+    fn end(&mut self, by_uid: bool) -> Result<Progress, CommandError> {
+        if let Some(error) = self.first_failure.take() {
+            return Err(error.into());
+        }
+        if self.gone && !by_uid {
+            return Err(backend::Error::Expunged.into());
+        }
+        if self.unknown_encoding {
+            let text = "Some parts have an unknown content transfer encoding";
+            return Err(CommandError::no(Code::UnknownCte, text));
+        }
         Ok(Progress::Done)
     }
 }
+
+/// How far the octets of a literal are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    /// All were sent, or none were to be sent.
+    All,
+    /// There are more.
+    Some,
+}
+
+/// What follows after an item was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// The next item.
+    Item,
+    /// The octets of this one.
+    Octets,
+    /// The next item: this one has no value.
+    UnknownEncoding,
+}
+
+impl Response {
+    /// Reads what a plan needs of the message.
+    fn read(&mut self, plan: &Plan, message: &mut OpenMessage) -> backend::Result<()> {
+        if plan.envelope {
+            self.envelope = Envelope::parse(message.header()?);
+        }
+        if plan.structure {
+            message.structure()?;
+        }
+        for item in plan.items.iter().filter(|item| has_octets(item)) {
+            self.answers.push_back(answer(item, message)?);
+        }
+        Ok(())
+    }
+
+    /// Sends the next octets of a literal, if one has begun.
+    fn send(&mut self, scratch: &mut Vec<u8>, out: &mut Vec<u8>) -> backend::Result<Sent> {
+        let (Some(transfer), Some(message)) = (&mut self.transfer, &mut self.message) else {
+            return Ok(Sent::All);
+        };
+        while transfer.left() > 0 {
+            if out.len() >= HIGH_WATER_OCTETS {
+                return Ok(Sent::Some);
+            }
+            transfer.advance(message, scratch, out)?;
+        }
+        self.transfer = None;
+        Ok(Sent::All)
+    }
+
+    /// Writes an item; one with octets up to those.
+    fn item(
+        &mut self,
+        item: &FetchItem,
+        selected: &Selected,
+        dialect: Dialect,
+        writer: &mut FetchWriter<'_>,
+    ) -> Next {
+        let utf8 = dialect.is_utf8();
+        let structure = self.message.as_ref().and_then(|message| message.parsed());
+        match (item, structure) {
+            (FetchItem::Uid, _) => writer.uid(self.uid),
+            (FetchItem::Flags, _) => {
+                let messages = selected.mailbox.read();
+                writer.flags(flag_list(
+                    self.flags, self.uid, &messages, selected, dialect,
+                ));
+            }
+            (FetchItem::InternalDate, _) => writer.internal_date(self.date),
+            (FetchItem::Rfc822Size, _) => writer.rfc822_size(self.size),
+            (FetchItem::Envelope, _) => writer.envelope(&self.envelope, utf8),
+            (FetchItem::Body, Some(structure)) => writer.structure(structure, false, utf8),
+            (FetchItem::BodyStructure, Some(structure)) => writer.structure(structure, true, utf8),
+            (item, _) => return self.octets_item(item, writer),
+        }
+        Next::Item
+    }
+
+    /// Writes the beginning of an item that has octets.
+    fn octets_item(&mut self, item: &FetchItem, writer: &mut FetchWriter<'_>) -> Next {
+        writer.item(item);
+        match self.answers.pop_front().unwrap_or(Answer::Nil) {
+            Answer::Nil => writer.nil(),
+            Answer::UnknownEncoding => {
+                if matches!(item, FetchItem::BinarySize { .. }) {
+                    writer.number(0);
+                } else {
+                    writer.nil();
+                }
+                return Next::UnknownEncoding;
+            }
+            Answer::Number(number) => writer.number(number),
+            Answer::Octets(transfer) => {
+                if transfer.has_nul() {
+                    writer.literal8(transfer.left());
+                } else {
+                    writer.literal(transfer.left());
+                }
+                self.transfer = Some(transfer);
+                return Next::Octets;
+            }
+        }
+        Next::Item
+    }
+}
+
+/// Flags as this connection sees them.
+fn flag_list<'a>(
+    flags: Flags,
+    uid: Uid,
+    messages: &'a Messages,
+    selected: &Selected,
+    dialect: Dialect,
+) -> FlagList<'a> {
+    FlagList {
+        flags,
+        recent: !dialect.rev2 && selected.view.is_recent(uid),
+        keywords: messages.keywords(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

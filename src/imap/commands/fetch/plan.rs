@@ -1,0 +1,108 @@
+//! What a FETCH needs for each message, found once.
+
+use crate::imap::types::fetch::{FetchItem, Section, SectionText};
+
+/// The items of a FETCH, and what they ask for.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent needs, each asked for alone"
+)]
+pub(super) struct Plan {
+    /// In the order in which they are answered: UID first.
+    pub(super) items: Vec<FetchItem>,
+    /// RFC822.SIZE is among them.
+    pub(super) size: bool,
+    /// INTERNALDATE is among them.
+    pub(super) date: bool,
+    /// ENVELOPE is among them.
+    pub(super) envelope: bool,
+    /// The structure is needed.
+    pub(super) structure: bool,
+    /// The message must be opened.
+    pub(super) file: bool,
+    /// `\Seen` is to be set.
+    pub(super) sets_seen: bool,
+    /// Other commands about the same message are likely to follow: it asks for parts or windows.
+    pub(super) comes_again: bool,
+    /// The whole message is sent.
+    pub(super) whole: bool,
+}
+
+impl Plan {
+    /// Finds what items need; `uid`: UID is answered whether asked for or not (RFC 9051 §6.4.9).
+    pub(super) fn new(mut items: Vec<FetchItem>, uid: bool, read_only: bool) -> Self {
+        let asks_uid = items.contains(&FetchItem::Uid);
+        items.retain(|item| *item != FetchItem::Uid);
+        if uid || asks_uid {
+            items.insert(0, FetchItem::Uid);
+        }
+        let any = |what: fn(&FetchItem) -> bool| items.iter().any(what);
+        Self {
+            size: any(|item| *item == FetchItem::Rfc822Size),
+            date: any(|item| *item == FetchItem::InternalDate),
+            envelope: any(|item| *item == FetchItem::Envelope),
+            structure: any(|item| matches!(item, FetchItem::Body | FetchItem::BodyStructure)),
+            file: any(needs_file),
+            sets_seen: !read_only && any(sets_seen),
+            comes_again: any(comes_again),
+            whole: any(is_whole),
+            items,
+        }
+    }
+}
+
+const fn needs_file(item: &FetchItem) -> bool {
+    !matches!(
+        item,
+        FetchItem::Uid | FetchItem::Flags | FetchItem::Rfc822Size | FetchItem::InternalDate
+    )
+}
+
+/// RFC 9051 §6.4.5: BODY[…] and BINARY[…] without `.PEEK`; RFC 3501 §6.4.5: RFC822 and RFC822.TEXT.
+const fn sets_seen(item: &FetchItem) -> bool {
+    matches!(
+        item,
+        FetchItem::BodySection { peek: false, .. }
+            | FetchItem::Binary { peek: false, .. }
+            | FetchItem::Rfc822
+            | FetchItem::Rfc822Text
+    )
+}
+
+const fn comes_again(item: &FetchItem) -> bool {
+    match item {
+        FetchItem::BodySection {
+            window: Some(_), ..
+        }
+        | FetchItem::Binary { .. }
+        | FetchItem::BinarySize { .. }
+        | FetchItem::BodyStructure => true,
+        FetchItem::BodySection {
+            section: Section { part, text },
+            ..
+        } => !part.is_empty() || matches!(text, SectionText::Text),
+        _ => false,
+    }
+}
+
+/// True for items whose value is sent by an answer made for it.
+pub(super) const fn has_octets(item: &FetchItem) -> bool {
+    needs_file(item)
+        && !matches!(
+            item,
+            FetchItem::Envelope | FetchItem::Body | FetchItem::BodyStructure
+        )
+}
+
+fn is_whole(item: &FetchItem) -> bool {
+    match item {
+        FetchItem::Rfc822 => true,
+        FetchItem::BodySection {
+            section,
+            window: None,
+            ..
+        } => *section == Section::default(),
+        _ => false,
+    }
+}
