@@ -111,7 +111,18 @@ impl Cursor {
 
     /// True if the last piece ended within a literal.
     pub(super) const fn is_within_literal(&self) -> bool {
-        false
+        match self {
+            Self::Fetch(cursor) => cursor.is_within_literal(),
+            Self::Search(_) | Self::List(_) => false,
+        }
+    }
+
+    /// How many messages were sent whole since the last call.
+    pub(super) const fn take_sent(&mut self) -> u64 {
+        match self {
+            Self::Fetch(cursor) => cursor.take_sent(),
+            Self::Search(_) | Self::List(_) => 0,
+        }
     }
 
     /// Appends the next piece.

@@ -56,7 +56,8 @@ impl Session {
     /// Answers the command and begins to watch.
     pub(super) fn begin_idle(&mut self, mut idle: Idle, out: &mut Vec<u8>) {
         encode::continuation("idling", out);
-        if let State::Selected(_, selected) = &self.state {
+        if let State::Selected(_, selected) = &mut self.state {
+            selected.last_message.release();
             idle.watch = Some(selected.mailbox.watch(self.services.host.waker()));
         }
         self.activity = Activity::Idle(Box::new(idle));

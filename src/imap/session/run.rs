@@ -229,9 +229,13 @@ impl Session {
             }
             State::NotAuthenticated | State::Logout => Err(NOT_NOW),
         };
+        for _ in 0..reading.cursor.take_sent() {
+            self.services.host.tally().count_sent();
+        }
         match progress {
             Ok(super::Progress::More) => self.activity = Activity::Reading(Box::new(reading)),
             Ok(super::Progress::Done) => self.end(reading.tag, reading.row, Ok(Completed::PLAIN)),
+            Err(_) if reading.cursor.is_within_literal() => self.close(),
             Err(error) => self.end(reading.tag, reading.row, Err(error)),
         }
     }

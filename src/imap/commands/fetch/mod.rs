@@ -139,9 +139,9 @@ impl FetchCursor {
         self.current.is_some()
     }
 
-    /// How many messages were sent whole.
-    pub(crate) const fn sent(&self) -> u64 {
-        self.sent
+    /// How many messages were sent whole since the last call.
+    pub(crate) const fn take_sent(&mut self) -> u64 {
+        std::mem::replace(&mut self.sent, 0)
     }
 
     /// Appends the next piece of the answer. The tagged end is for the caller to send; an error is how the command ends, after all

@@ -9,7 +9,7 @@ use crate::mailbox::memory::{Mail, Memory, MemoryMailbox};
 use crate::mailbox::name::MailboxName;
 use crate::message::lines::push_crlf;
 use proptest::prelude::*;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 
 /// A mailbox with messages, and a connection that has selected it.
 struct Bench {
@@ -130,6 +130,7 @@ fn from_memory_alone() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn each_item() {
     let mut bench = Bench::new(&[SIMPLE]);
     let whole = wire(SIMPLE);
@@ -235,11 +236,11 @@ fn seen_is_set_by_reading() {
 }
 
 trait Read {
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Messages>;
+    fn read(&self) -> RwLockReadGuard<'_, Messages>;
 }
 
 impl Read for Arc<MemoryMailbox> {
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, Messages> {
+    fn read(&self) -> RwLockReadGuard<'_, Messages> {
         self.messages().read().unwrap()
     }
 }
@@ -345,7 +346,7 @@ fn a_file_that_is_cut_short_breaks_the_literal_off() {
         .place(&(0..400_000), Some(400_000), 0, u64::MAX)
         .unwrap();
     assert_eq!(place.octets, 400_000);
-    let mut transfer = section::Transfer::of_place(place);
+    let mut transfer = Transfer::of_place(place);
     let (mut scratch, mut out) = (Vec::new(), Vec::new());
     let end = loop {
         match transfer.advance(&mut message, &mut scratch, &mut out) {
