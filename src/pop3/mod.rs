@@ -22,6 +22,8 @@ mod capabilities;
 mod commands;
 mod encode;
 mod flow;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod login;
 mod maildrop;
 mod parse;
