@@ -422,8 +422,10 @@ impl World {
                 .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
                 .unwrap_or(after.len());
             let (name, after) = after.split_at(end);
-            let value = self.variables.get(name);
-            line.push_str(value.map_or(&*format!("${name}"), |value| value));
+            match self.variables.get(name) {
+                Some(value) => line.push_str(value),
+                None => line.extend(["$", name]),
+            }
             rest = after;
         }
         line.push_str(rest);

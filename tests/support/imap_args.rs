@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 
 /// One argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Arg {
+pub(crate) enum Arg {
     /// An atom, number, flag, `BODY[…]<…>`; compared without regard to case.
     Atom(String),
     /// A quoted string or literal.
     String(Vec<u8>),
     /// `( … )`
-    List(Vec<Arg>),
+    List(Vec<Self>),
     /// `[ … ]`: a response code.
-    Code(Vec<Arg>),
+    Code(Vec<Self>),
 }
 
 /// Values that variables have taken.
-pub type Variables = BTreeMap<String, String>;
+pub(crate) type Variables = BTreeMap<String, String>;
 
 /// Takes octets apart. Blocks are literals that stand outside the octets: `\x01` is the next one.
-pub fn parse(octets: &[u8], blocks: &[Vec<u8>]) -> Vec<Arg> {
+pub(crate) fn parse(octets: &[u8], blocks: &[Vec<u8>]) -> Vec<Arg> {
     let mut parser = Parser {
         octets,
         blocks: blocks.iter(),
@@ -128,7 +128,7 @@ impl Parser<'_> {
 }
 
 /// True if what came is what is expected; then variables that were free are bound. `…` at the end of a list stands for anything.
-pub fn matches(expected: &[Arg], came: &[Arg], variables: &mut Variables) -> bool {
+pub(crate) fn matches(expected: &[Arg], came: &[Arg], variables: &mut Variables) -> bool {
     let mut bound = variables.clone();
     let is_same = lists_match(expected, came, &mut bound);
     if is_same {

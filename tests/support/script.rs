@@ -2,49 +2,49 @@
 
 /// One transcript.
 #[derive(Debug, Default)]
-pub struct Script {
+pub(crate) struct Script {
     /// `key: value` lines before the first step.
-    pub head: Vec<(String, String)>,
+    pub(crate) head: Vec<(String, String)>,
     /// What happens, in order.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// Something that happens, and what is expected of it.
 #[derive(Debug)]
-pub struct Step {
+pub(crate) struct Step {
     /// Where it stands in the file.
-    pub line: usize,
+    pub(crate) line: usize,
     /// The connection concerned, from 0.
-    pub connection: usize,
+    pub(crate) connection: usize,
     /// The words.
-    pub text: Text,
+    pub(crate) text: Text,
     /// What must and must not come.
-    pub expectations: Vec<Expectation>,
+    pub(crate) expectations: Vec<Expectation>,
 }
 
 /// A line, with the blocks that it holds.
 #[derive(Debug, Clone, Default)]
-pub struct Text {
+pub(crate) struct Text {
     /// The line; `\x01` stands for a block that is sent as a synchronizing literal, `\x02` for a non-synchronizing one.
-    pub line: String,
+    pub(crate) line: String,
     /// The octets between `{{{` and `}}}`, with CRLF.
-    pub blocks: Vec<Vec<u8>>,
+    pub(crate) blocks: Vec<Vec<u8>>,
 }
 
 /// What is expected.
 #[derive(Debug)]
-pub struct Expectation {
+pub(crate) struct Expectation {
     /// Where it stands in the file.
-    pub line: usize,
+    pub(crate) line: usize,
     /// How it is meant.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// The words.
-    pub text: Text,
+    pub(crate) text: Text,
 }
 
 /// How an expectation is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// `*`: this untagged response comes, at any place.
     Untagged,
     /// `*>`: it comes after the one expected before.
@@ -60,7 +60,7 @@ pub enum Kind {
 }
 
 /// Reads a transcript.
-pub fn parse(text: &str) -> Script {
+pub(crate) fn parse(text: &str) -> Script {
     let mut script = Script::default();
     let mut lines = text
         .lines()

@@ -14,7 +14,7 @@ const MAX_STEPS: usize = 1_000_000;
 
 /// How octets are handed to a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
+pub(crate) enum Cut {
     /// As they were sent.
     Whole,
     /// Line by line.
@@ -25,7 +25,7 @@ pub enum Cut {
 
 /// The time of a test.
 #[derive(Debug, Clone)]
-pub struct Clock {
+pub(crate) struct Clock {
     start: Instant,
     passed: Duration,
 }
@@ -36,7 +36,7 @@ impl Clock {
         clippy::disallowed_methods,
         reason = "an Instant cannot be made otherwise; only differences to it are used"
     )]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             start: Instant::now(),
             passed: Duration::ZERO,
@@ -44,22 +44,22 @@ impl Clock {
     }
 
     /// The present moment.
-    pub fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.start + self.passed
     }
 
     /// Lets time pass.
-    pub fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         self.passed += time;
     }
 }
 
 /// What a session asks of its shell.
 #[derive(Debug, Default)]
-pub struct TestHost {
+pub(crate) struct TestHost {
     woken: Arc<AtomicBool>,
     /// What [`Host::admit`] refuses with.
-    pub refusal: Mutex<Option<String>>,
+    pub(crate) refusal: Mutex<Option<String>>,
     unix_time: AtomicI64,
     tally: Tally,
 }
@@ -85,7 +85,7 @@ impl Host for TestHost {
 
 impl TestHost {
     /// A host whose clock shows this time.
-    pub fn at(unix_time: i64) -> Arc<Self> {
+    pub(crate) fn at(unix_time: i64) -> Arc<Self> {
         Arc::new(Self {
             unix_time: AtomicI64::new(unix_time),
             ..Self::default()
@@ -95,9 +95,9 @@ impl TestHost {
 
 /// Knows everybody by the password `secret`, except users of these names: `nobody` is unknown, `trouble` cannot be looked up.
 #[derive(Default)]
-pub struct TestAuthenticator {
+pub(crate) struct TestAuthenticator {
     /// Decide only when told to.
-    pub waits: AtomicBool,
+    pub(crate) waits: AtomicBool,
     waiting: Mutex<Vec<Verdict>>,
 }
 
@@ -141,7 +141,7 @@ impl Authenticator for TestAuthenticator {
 
 impl TestAuthenticator {
     /// Tells what was held back.
-    pub fn decide(&self) {
+    pub(crate) fn decide(&self) {
         for (outcome, done) in self.waiting.lock().unwrap().drain(..) {
             done(outcome);
         }
@@ -150,24 +150,24 @@ impl TestAuthenticator {
 
 /// A client's connection, as the server sees it.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     session: Box<dyn Protocol>,
     host: Arc<TestHost>,
     cut: Cut,
     input: VecDeque<Vec<u8>>,
     /// What the server sent and nobody has taken yet.
-    pub output: Vec<u8>,
+    pub(crate) output: Vec<u8>,
     /// The server has closed.
-    pub closed: bool,
+    pub(crate) closed: bool,
     /// TLS was started by command.
-    pub tls_started: bool,
+    pub(crate) tls_started: bool,
     /// The volume takes no work.
-    pub refuses_work: bool,
+    pub(crate) refuses_work: bool,
 }
 
 impl Connection {
     /// Connects.
-    pub fn new(session: Box<dyn Protocol>, host: Arc<TestHost>, cut: Cut) -> Self {
+    pub(crate) fn new(session: Box<dyn Protocol>, host: Arc<TestHost>, cut: Cut) -> Self {
         Self {
             session,
             host,
@@ -181,7 +181,7 @@ impl Connection {
     }
 
     /// Where the client comes from, with TLS or without.
-    pub fn peer(id: u64, tls: bool) -> Peer {
+    pub(crate) fn peer(id: u64, tls: bool) -> Peer {
         Peer {
             id,
             remote: "192.0.2.7:40000".parse().unwrap(),
@@ -192,7 +192,7 @@ impl Connection {
     }
 
     /// The client sends.
-    pub fn send(&mut self, octets: &[u8], now: Instant) {
+    pub(crate) fn send(&mut self, octets: &[u8], now: Instant) {
         match self.cut {
             Cut::Whole => self.input.push_back(octets.to_vec()),
             Cut::Lines => self
@@ -204,12 +204,12 @@ impl Connection {
     }
 
     /// True if something happened that this connection wants to look at.
-    pub fn is_woken(&self) -> bool {
+    pub(crate) fn is_woken(&self) -> bool {
         self.host.woken.load(Ordering::SeqCst) && !self.closed
     }
 
     /// Goes on until the session waits for something that is not there.
-    pub fn run(&mut self, now: Instant) {
+    pub(crate) fn run(&mut self, now: Instant) {
         self.host.woken.store(false, Ordering::SeqCst);
         for _ in 0..MAX_STEPS {
             if self.closed {
@@ -237,7 +237,7 @@ impl Connection {
     }
 
     /// The shell ends the session.
-    pub fn interrupt(&mut self, reason: Interrupt) {
+    pub(crate) fn interrupt(&mut self, reason: Interrupt) {
         self.session.interrupt(reason, &mut self.output);
         self.closed = true;
     }
