@@ -80,7 +80,7 @@ enum State {
 
 impl State {
     /// The selected mailbox, if there is one.
-    fn selected(&self) -> Option<&Selected> {
+    fn selected(&mut self) -> Option<&mut Selected> {
         match self {
             Self::Selected(_, selected) => Some(selected),
             Self::NotAuthenticated | Self::Authenticated(_) | Self::Logout => None,

@@ -4,6 +4,7 @@ use super::activity::{Activity, Cursor, Job, Reading};
 use super::capabilities::{Circumstances, capabilities};
 use super::idle::Idle;
 use super::reply::{CommandError, Completed, Responses, plain, tagged, text};
+use super::sync::tell_new_keywords;
 use super::table::{Disk, Legal, Row, UNKNOWN, row};
 use super::upload::Upload;
 use super::{Session, State};
@@ -174,13 +175,13 @@ impl Session {
             CommandBody::List(list) => {
                 let limit = self.settings.append_limit_octets;
                 let cursor = ListCursor::new(list, self.names(), limit);
-                self.read(tag, row, Ok(Cursor::List(cursor)));
+                self.read(tag, row, Ok(Cursor::List(cursor)), out);
             }
             CommandBody::Fetch { uid, set, items } => {
                 let cursor = self.with_selected(|selected, dialect| {
                     FetchCursor::new(uid, &set, items, selected, &dialect).map(Cursor::Fetch)
                 });
-                self.read(tag, row, cursor);
+                self.read(tag, row, cursor, out);
             }
             CommandBody::Search { uid, search } => {
                 let now = self.services.host.unix_time();
@@ -188,11 +189,11 @@ impl Session {
                     SearchCursor::new(uid, &tag, search, now, selected, &dialect)
                         .map(Cursor::Search)
                 });
-                self.read(tag, row, cursor);
+                self.read(tag, row, cursor, out);
             }
             CommandBody::Store(command) => {
                 match self.with_selected(|selected, dialect| store(&command, selected, dialect)) {
-                    Ok(Some(cursor)) => self.read(tag, row, Ok(Cursor::Fetch(cursor))),
+                    Ok(Some(cursor)) => self.read(tag, row, Ok(Cursor::Fetch(cursor)), out),
                     Ok(None) => self.end(tag, row, Ok(Completed::PLAIN)),
                     Err(error) => self.end(tag, row, Err(error)),
                 }
@@ -205,9 +206,19 @@ impl Session {
     }
 
     /// Begins an answer in pieces.
-    fn read(&mut self, tag: Tag, row: &'static Row, cursor: Result<Cursor, CommandError>) {
+    fn read(
+        &mut self,
+        tag: Tag,
+        row: &'static Row,
+        cursor: Result<Cursor, CommandError>,
+        out: &mut Vec<u8>,
+    ) {
         match cursor {
             Ok(cursor) => {
+                let mut out = self.responses(out);
+                if let (Cursor::Fetch(_), Some(selected)) = (&cursor, self.state.selected()) {
+                    tell_new_keywords(selected, &mut out);
+                }
                 self.activity = Activity::Reading(Box::new(Reading { tag, row, cursor }));
             }
             Err(error) => self.end(tag, row, Err(error)),

@@ -17,7 +17,6 @@ use crate::protocol::HIGH_WATER_OCTETS;
 pub(crate) struct Pending {
     first: Option<Untagged>,
     changes: Changes,
-    new_keywords: bool,
     with_uids: bool,
     told_expunges: usize,
     told_counts: bool,
@@ -42,16 +41,14 @@ impl Pending {
         uid_command: bool,
         dialect: Dialect,
     ) -> Self {
-        let messages = selected.mailbox.read();
-        let keywords = messages.keywords().iter().count();
-        let is_current = selected.view.is_current(&messages, expunges);
-        drop(messages);
+        let is_current = {
+            let messages = selected.mailbox.read();
+            selected.view.is_current(&messages, expunges)
+        };
         let mut pending = Self {
-            new_keywords: keywords != selected.told_keywords,
             with_uids: uid_command || dialect.rev2,
             ..Self::default()
         };
-        selected.told_keywords = keywords;
         if !is_current {
             let mut messages = selected.mailbox.write();
             pending.changes = selected
@@ -64,7 +61,7 @@ impl Pending {
     /// Writes what is still to be said, as far as there is room.
     pub(crate) fn advance(
         &mut self,
-        selected: Option<&Selected>,
+        selected: Option<&mut Selected>,
         dialect: Dialect,
         out: &mut Vec<u8>,
     ) -> Progress {
@@ -83,7 +80,8 @@ impl Pending {
             self.told_expunges += 1;
         }
         if !self.told_counts {
-            self.tell_counts(selected, &mut Responses::new(dialect, out), dialect);
+            self.tell_counts(&mut Responses::new(dialect, out), dialect);
+            tell_new_keywords(selected, &mut Responses::new(dialect, out));
             self.told_counts = true;
         }
         let messages = selected.mailbox.read();
@@ -110,16 +108,23 @@ impl Pending {
         Progress::Done
     }
 
-    fn tell_counts(&self, selected: &Selected, out: &mut Responses<'_>, dialect: Dialect) {
+    fn tell_counts(&self, out: &mut Responses<'_>, dialect: Dialect) {
         if let Some(exists) = self.changes.exists {
             out.push(&Untagged::Exists(exists));
         }
         if let Some(recent) = self.changes.recent.filter(|_| !dialect.rev2) {
             out.push(&Untagged::Recent(recent));
         }
-        if self.new_keywords {
-            tell_flags(&selected.mailbox.read(), selected.read_only, out);
-        }
+    }
+}
+
+/// FLAGS and PERMANENTFLAGS again, if keywords were added since they were told: before any FETCH that may name one (RFC 9051 §7.3.5).
+pub(crate) fn tell_new_keywords(selected: &mut Selected, out: &mut Responses<'_>) {
+    let messages = selected.mailbox.read();
+    let keywords = messages.keywords().iter().count();
+    if keywords != selected.told_keywords {
+        tell_flags(&messages, selected.read_only, out);
+        selected.told_keywords = keywords;
     }
 }
 
