@@ -1,13 +1,56 @@
-//! Dovecot's dotlock: `<file>.lock`, made exclusively, holding `pid:host`.
+//! Dovecot's dotlock: `<file>.lock`, made exclusively, holding `<pid>:<host>`.
+//!
+//! Who finds one judges it as Dovecot does: a process of this host that is dead has lost its lock at once, one that lives keeps it; of
+//! any other host, and where nothing can be read, the lock is stale when its mtime has not changed for a while. Age is measured by the clock
+//! of the file system (the mtime of a file just made beside the lock), so hosts that share it need not agree on the time.
+//!
+//! Threads of this process keep each other out through a table in memory. So a lock that bears our own process number, but is not in
+//! the table, is one that an earlier process of that number left: usual in containers, where the server always has the same number.
 
-use super::Ownership;
-use std::io;
-use std::path::Path;
-use std::time::Duration;
+use super::{Ownership, beside, create_new, parent, remove_quietly};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+/// First wait between two tries; each wait is twice the one before, up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(1);
+
+/// Longest wait between two tries.
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+
+/// How often the age of somebody else's lock is measured, which makes a file.
+const AGE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Most that is read of a lock file; what Dovecot reads.
+const MAX_OCTETS: u64 = 512;
+
+/// The locks of this process: directory (device, inode) and name of the lock file.
+static HELD: Mutex<BTreeSet<Key>> = Mutex::new(BTreeSet::new());
+
+/// Makes temporary names differ.
+static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+/// Device and inode of the directory, and name of the lock file in it.
+type Key = (u64, u64, OsString);
+
+/// Device and inode of a file.
+type Identity = (u64, u64);
 
 /// A lock held by us; gives it back when dropped.
 #[derive(Debug)]
-pub(crate) struct DotLock {}
+pub(crate) struct DotLock {
+    path: PathBuf,
+    file: File,
+    identity: Identity,
+    /// Other threads are let in only after the file is gone: fields are dropped after `drop`.
+    _claim: Claim,
+}
 
 impl DotLock {
     /// Takes the lock of a file (`<file>.lock`), waiting for others.
@@ -18,12 +61,50 @@ impl DotLock {
     /// # Errors
     /// [`io::ErrorKind::TimedOut`] when it was not to be had in time, else what the system says.
     pub(crate) fn acquire(
-        _file: &Path,
-        _like: &Ownership,
-        _timeout: Duration,
-        _stale_after: Duration,
+        file: &Path,
+        like: &Ownership,
+        timeout: Duration,
+        stale_after: Duration,
     ) -> io::Result<Self> {
-        todo!()
+        let path = beside(file, ".lock");
+        let mut patience = Patience::new(timeout);
+        let claim = loop {
+            match Claim::make(&path)? {
+                Some(claim) => break claim,
+                None => patience.wait(&path)?,
+            }
+        };
+        loop {
+            match create_new(&path, like) {
+                Ok(file) => return Self::begin(path, file, claim),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+            match judge(&path, like, stale_after, &mut patience)? {
+                Verdict::Gone => {}
+                Verdict::Stale(identity) => take_away(&path, identity)?,
+                Verdict::Held => patience.wait(&path)?,
+            }
+        }
+    }
+
+    /// Writes into the new lock file whose it is.
+    fn begin(path: PathBuf, mut file: File, claim: Claim) -> io::Result<Self> {
+        let written = file
+            .write_all(format!("{}:{}", std::process::id(), host()).as_bytes())
+            .and_then(|()| file.metadata());
+        match written {
+            Ok(metadata) => Ok(Self {
+                identity: (metadata.dev(), metadata.ino()),
+                path,
+                file,
+                _claim: claim,
+            }),
+            Err(error) => {
+                remove_quietly(&path);
+                Err(error)
+            }
+        }
     }
 
     /// Tells other hosts that we are alive. Call it every ten seconds or so while holding the lock.
@@ -31,6 +112,385 @@ impl DotLock {
     /// # Errors
     /// [`io::ErrorKind::NotFound`] when the lock was taken from us.
     pub(crate) fn touch(&self) -> io::Result<()> {
-        todo!()
+        if !self.is_ours()? {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("{} was taken over by another process", self.path.display()),
+            ));
+        }
+        let now = rustix::fs::Timespec {
+            tv_sec: 0,
+            tv_nsec: rustix::fs::UTIME_NOW,
+        };
+        rustix::fs::futimens(
+            &self.file,
+            &rustix::fs::Timestamps {
+                last_access: now,
+                last_modification: now,
+            },
+        )?;
+        Ok(())
+    }
+
+    /// True if the lock file is still the one we made.
+    fn is_ours(&self) -> io::Result<bool> {
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(metadata) => Ok((metadata.dev(), metadata.ino()) == self.identity),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for DotLock {
+    fn drop(&mut self) {
+        match self.is_ours() {
+            Ok(true) => remove_quietly(&self.path),
+            Ok(false) => {
+                tracing::warn!(path = %self.path.display(), "lock_taken_over");
+            }
+            Err(error) => {
+                tracing::debug!(path = %self.path.display(), %error, "lock_not_removed");
+            }
+        }
+    }
+}
+
+/// This thread's entry in the table of locks.
+#[derive(Debug)]
+struct Claim(Key);
+
+impl Claim {
+    /// Enters a lock; none if another thread has it.
+    fn make(path: &Path) -> io::Result<Option<Self>> {
+        let directory = std::fs::metadata(parent(path))?;
+        let name = path.file_name().unwrap_or_default().to_owned();
+        let key = (directory.dev(), directory.ino(), name);
+        let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
+        // a claim made only to be thrown away would take it out of the table again
+        Ok(held.insert(key.clone()).then(|| Self(key)))
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        HELD.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.0);
+    }
+}
+
+/// How long we have waited, counted in sleeps, and how much longer we will.
+#[derive(Debug)]
+struct Patience {
+    waited: Duration,
+    timeout: Duration,
+    next_wait: Duration,
+    next_age: Duration,
+}
+
+impl Patience {
+    const fn new(timeout: Duration) -> Self {
+        Self {
+            waited: Duration::ZERO,
+            timeout,
+            next_wait: FIRST_WAIT,
+            next_age: Duration::ZERO,
+        }
+    }
+
+    /// Sleeps a little, or says that it is enough.
+    fn wait(&mut self, path: &Path) -> io::Result<()> {
+        if self.waited >= self.timeout {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!(
+                    "{} is held by another process ({})",
+                    path.display(),
+                    holder(path)
+                ),
+            ));
+        }
+        let wait = self.next_wait.min(self.timeout - self.waited);
+        std::thread::sleep(wait);
+        self.waited += wait;
+        self.next_wait = (self.next_wait * 2).min(LONGEST_WAIT);
+        Ok(())
+    }
+
+    /// True if the age of a lock is to be measured now.
+    fn measures_age(&mut self) -> bool {
+        let due = self.waited >= self.next_age;
+        if due {
+            self.next_age = self.waited + AGE_INTERVAL;
+        }
+        due
+    }
+}
+
+/// What there is to be said of somebody's lock.
+#[derive(Debug)]
+enum Verdict {
+    /// It is no longer there.
+    Gone,
+    /// Its holder may be alive.
+    Held,
+    /// Its holder is dead.
+    Stale(Identity),
+}
+
+/// Looks at a lock that is not ours.
+fn judge(
+    path: &Path,
+    like: &Ownership,
+    stale_after: Duration,
+    patience: &mut Patience,
+) -> io::Result<Verdict> {
+    let (metadata, text) = match read(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Verdict::Gone),
+        Err(error) => return Err(error),
+    };
+    let identity = (metadata.dev(), metadata.ino());
+    match parse(&text, &host()) {
+        Some(pid) if is_alive(pid) => return Ok(Verdict::Held),
+        Some(_) => return Ok(Verdict::Stale(identity)),
+        None => {}
+    }
+    if !patience.measures_age() {
+        return Ok(Verdict::Held);
+    }
+    let age = file_system_time(path, like)?
+        .duration_since(metadata.modified()?)
+        .unwrap_or_default();
+    Ok(if age > stale_after {
+        Verdict::Stale(identity)
+    } else {
+        Verdict::Held
+    })
+}
+
+/// Reads a lock file.
+fn read(path: &Path) -> io::Result<(std::fs::Metadata, Vec<u8>)> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let mut text = Vec::new();
+    file.take(MAX_OCTETS).read_to_end(&mut text)?;
+    Ok((metadata, text))
+}
+
+/// The process that holds a lock, if it is one of this host.
+fn parse(text: &[u8], host: &str) -> Option<u32> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (pid, of) = text.strip_suffix('\n').unwrap_or(text).split_once(':')?;
+    (of == host).then(|| pid.parse().ok()).flatten()
+}
+
+/// True if there may be another process of this number.
+fn is_alive(pid: u32) -> bool {
+    if pid == std::process::id() {
+        // the table says that no thread of ours has it
+        return false;
+    }
+    match i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+    {
+        Some(pid) => rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH),
+        None => false,
+    }
+}
+
+/// What time it is where the lock lies.
+fn file_system_time(lock: &Path, like: &Ownership) -> io::Result<SystemTime> {
+    let probe = unique(lock);
+    let modified = create_new(&probe, like)?.metadata()?.modified();
+    remove_quietly(&probe);
+    modified
+}
+
+/// Removes a stale lock, unless it has become another one meanwhile.
+fn take_away(path: &Path, judged: Identity) -> io::Result<()> {
+    let aside = unique(path);
+    match std::fs::rename(path, &aside) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let metadata = std::fs::symlink_metadata(&aside)?;
+    if (metadata.dev(), metadata.ino()) == judged {
+        tracing::info!(path = %path.display(), "stale_lock_removed");
+    } else if let Err(error) = std::fs::hard_link(&aside, path) {
+        tracing::warn!(path = %path.display(), %error, "lock_not_given_back");
+    }
+    std::fs::remove_file(&aside)
+}
+
+/// A name beside the lock that nobody else uses.
+fn unique(lock: &Path) -> PathBuf {
+    let n = COUNTER.fetch_add(1, Ordering::Relaxed);
+    beside(lock, &format!(".{}.{}.{n}", host(), std::process::id()))
+}
+
+/// Who holds a lock, for the log.
+fn holder(path: &Path) -> String {
+    read(path).map_or_else(
+        |error| error.to_string(),
+        |(_, text)| String::from_utf8_lossy(&text).escape_debug().to_string(),
+    )
+}
+
+/// The name of this host, as Dovecot has it.
+fn host() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU32;
+
+    const STALE: Duration = Duration::from_secs(120);
+    const BRIEF: Duration = Duration::from_millis(20);
+    const AMPLE: Duration = Duration::from_secs(30);
+
+    struct Place {
+        _root: tempfile::TempDir,
+        like: Ownership,
+        file: PathBuf,
+        lock: PathBuf,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let root = tempfile::tempdir().unwrap();
+            Self {
+                like: Ownership::of(root.path()).unwrap(),
+                file: root.path().join("list"),
+                lock: root.path().join("list.lock"),
+                _root: root,
+            }
+        }
+
+        fn acquire(&self, timeout: Duration) -> io::Result<DotLock> {
+            DotLock::acquire(&self.file, &self.like, timeout, STALE)
+        }
+
+        fn put(&self, text: &str, age: Duration) {
+            let mut file = File::create(&self.lock).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            let now = file.metadata().unwrap().modified().unwrap();
+            file.set_modified(now - age).unwrap();
+        }
+    }
+
+    #[test]
+    fn holds_and_gives_back() {
+        let place = Place::new();
+        let lock = place.acquire(BRIEF).unwrap();
+        assert_eq!(
+            fs::read_to_string(&place.lock).unwrap(),
+            format!("{}:{}", std::process::id(), host())
+        );
+        assert_eq!(
+            place.acquire(BRIEF).unwrap_err().kind(),
+            io::ErrorKind::TimedOut
+        );
+        lock.touch().unwrap();
+        drop(lock);
+        assert!(!place.lock.exists());
+        place.acquire(BRIEF).unwrap();
+    }
+
+    #[test]
+    fn judges_others_as_dovecot_does() {
+        let mut alive = std::process::Command::new("sleep")
+            .arg("600")
+            .spawn()
+            .unwrap();
+        let mut dead = std::process::Command::new("true").spawn().unwrap();
+        dead.wait().unwrap();
+        let (alive_pid, dead_pid, own, host) = (alive.id(), dead.id(), std::process::id(), host());
+        let hour = Duration::from_secs(3600);
+        let none = Duration::ZERO;
+        for (text, age, taken) in [
+            (format!("{alive_pid}:{host}"), none, false),
+            // however old: the process is there
+            (format!("{alive_pid}:{host}"), hour, false),
+            (format!("{dead_pid}:{host}"), none, true),
+            (format!("{dead_pid}:{host}\n"), none, true),
+            // left by an earlier process with our number
+            (format!("{own}:{host}"), none, true),
+            (format!("{own}:elsewhere.example"), none, false),
+            (format!("{own}:elsewhere.example"), hour, true),
+            // Dovecot writes new contents into the lock file of some files
+            ("V\t2\n\nINBOX\n".into(), none, false),
+            ("V\t2\n\nINBOX\n".into(), hour, true),
+            (String::new(), none, false),
+            (String::new(), hour, true),
+        ] {
+            let place = Place::new();
+            place.put(&text, age);
+            let result = place.acquire(BRIEF);
+            assert_eq!(result.is_ok(), taken, "{text:?} {age:?}: {result:?}");
+            drop(result);
+            assert_eq!(place.lock.exists(), !taken);
+            let directory = place.file.parent().unwrap();
+            let left = fs::read_dir(directory).unwrap().count();
+            assert_eq!(left, usize::from(!taken), "leftovers");
+        }
+        alive.kill().unwrap();
+        alive.wait().unwrap();
+    }
+
+    #[test]
+    fn a_lock_taken_over_is_not_removed() {
+        let place = Place::new();
+        let lock = place.acquire(BRIEF).unwrap();
+        fs::remove_file(&place.lock).unwrap();
+        place.put("1:elsewhere.example", Duration::ZERO);
+        assert_eq!(lock.touch().unwrap_err().kind(), io::ErrorKind::NotFound);
+        drop(lock);
+        assert!(place.lock.exists());
+    }
+
+    #[test]
+    fn a_lock_that_changed_since_it_was_judged_is_given_back() {
+        let place = Place::new();
+        place.put("1:elsewhere.example", Duration::ZERO);
+        take_away(&place.lock, (0, 0)).unwrap();
+        assert_eq!(
+            fs::read_to_string(&place.lock).unwrap(),
+            "1:elsewhere.example"
+        );
+    }
+
+    #[test]
+    fn threads_keep_each_other_out() {
+        let place = Arc::new(Place::new());
+        let (inside, done) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let (place, inside, done) = (place.clone(), inside.clone(), done.clone());
+                std::thread::spawn(move || {
+                    for _ in 0..20 {
+                        let _lock = place.acquire(AMPLE).unwrap();
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        std::thread::yield_now();
+                        assert_eq!(inside.fetch_sub(1, Ordering::SeqCst), 1);
+                        done.fetch_add(1, Ordering::SeqCst);
+                    }
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(done.load(Ordering::SeqCst), 80);
     }
 }
