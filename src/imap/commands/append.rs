@@ -104,7 +104,7 @@ impl Append {
     pub(crate) fn flush(&mut self, context: &Context<'_>) -> Result<(), CommandError> {
         let target = match self.target.take() {
             Some(target) => target,
-            None => context.target(&self.mailbox)?,
+            None => context.existing(&self.mailbox)?,
         };
         self.backlog_octets = 0;
         for piece in std::mem::take(&mut self.backlog) {

@@ -19,7 +19,7 @@ pub(crate) fn copy(
     mailbox: &MailboxArg,
 ) -> CommandResult {
     let uids = resolve_uids(set, uid, selected)?;
-    let target = context.target(mailbox)?;
+    let target = context.existing(mailbox)?;
     if uids.is_empty() {
         return Ok(nothing_found());
     }
@@ -47,7 +47,7 @@ pub(crate) fn move_messages(
         return Err(READ_ONLY);
     }
     let uids = resolve_uids(set, uid, selected)?;
-    let target = context.target(mailbox)?;
+    let target = context.existing(mailbox)?;
     if uids.is_empty() {
         return Ok(nothing_found());
     }

@@ -69,14 +69,6 @@ impl Context<'_> {
             .decode_new(argument)
             .map_err(|error| CommandError::No(Some(Code::Cannot), error.to_string().into()))
     }
-
-    /// The mailbox that an argument names as the target of APPEND, COPY or MOVE.
-    ///
-    /// # Errors
-    /// as [`Context::existing`]
-    pub(crate) fn target(&self, argument: &MailboxArg) -> Result<MailboxName, CommandError> {
-        self.existing(argument)
-    }
 }
 
 /// What a command that would change a mailbox opened by EXAMINE gets.
