@@ -1,6 +1,7 @@
 //! The command line. Printing happens only here.
 
 pub mod args;
+mod check;
 mod config;
 mod demo;
 mod self_signed;
@@ -10,6 +11,7 @@ mod user;
 
 use args::{Arguments, Command};
 use clap::Parser as _;
+use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -51,6 +53,23 @@ impl Failure {
     pub(crate) fn general(message: impl fmt::Display) -> Self {
         Self::new(ExitStatus::Failed, message)
     }
+}
+
+/// An error and what caused it, for the person at the terminal.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// The same as a failure of the common kind.
+pub(crate) fn failure(error: impl Error) -> Failure {
+    Failure::general(with_causes(&error))
 }
 
 /// Reads the arguments and does as told.

@@ -1,6 +1,6 @@
 //! `restante serve`: the configuration becomes a running server.
 
-use super::{ExitStatus, Failure, self_signed, settings};
+use super::{ExitStatus, Failure, failure, self_signed, settings};
 use crate::auth::Authenticator;
 use crate::auth::database::Database;
 use crate::config::load;
@@ -13,7 +13,6 @@ use crate::storage::Volumes;
 use crate::store::Store;
 use crate::{auth, imap, pop3, telemetry};
 use sd_notify::NotifyState;
-use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -220,16 +219,4 @@ fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
         thread = std::thread::current().name(),
         "panicked: a bug in this server; please report it"
     );
-}
-
-/// An error and what caused it, for the person at the terminal.
-fn failure(error: impl Error) -> Failure {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    Failure::general(text)
 }

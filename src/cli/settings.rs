@@ -102,6 +102,7 @@ pub(super) fn store(config: &Config) -> store::Settings {
             Vec::new()
         },
         lock_timeout: storage.lock_timeout.0,
+        watch: storage.watch,
         poll_interval: storage.poll_interval.0,
         ..store::Settings::default()
     }
@@ -138,13 +139,10 @@ pub(super) fn storage(config: &Config) -> storage::Settings {
 }
 
 /// The directory that all spools of a template lie in: a volume of its own where the system does not tell its mounts.
-fn fixed_part(template: &str) -> PathBuf {
+pub(super) fn fixed_part(template: &str) -> PathBuf {
     let fixed = template.split("%{").next().unwrap_or(template);
-    PathBuf::from(
-        fixed
-            .rsplit_once('/')
-            .map_or("/", |(directory, _)| directory),
-    )
+    let directory = fixed.rsplit_once('/').map_or("", |(before, _)| before);
+    PathBuf::from(if directory.is_empty() { "/" } else { directory })
 }
 
 /// For the I/O shell.
@@ -164,7 +162,7 @@ pub(super) const fn server(config: &Config) -> server::Settings {
             command: limits.command.0,
             write: limits.write.0,
             shutdown: limits.shutdown.0,
-            ..Timeouts::new()
+            keepalive: limits.keepalive.0,
         },
     }
 }
@@ -223,4 +221,49 @@ where
 {
     text.parse()
         .map_err(|error| Failure::new(ExitStatus::Config, format!("{key}: \"{text}\": {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The configuration cannot name the layers' constants, so this holds them together.
+    #[test]
+    fn defaults_of_the_configuration_are_those_of_the_layers() {
+        let config = Config::default();
+        assert_eq!(auth(&config), auth::Settings::default());
+        assert_eq!(server(&config).limits, LimitSettings::default());
+        assert_eq!(server(&config).timeouts, Timeouts::default());
+        let disks = storage::Settings {
+            places: vec![PathBuf::from("/var/mail")],
+            ..storage::Settings::default()
+        };
+        assert_eq!(storage(&config), disks);
+        let same = |ours: &dyn fmt::Debug, theirs: &dyn fmt::Debug| {
+            assert_eq!(format!("{ours:#?}"), format!("{theirs:#?}"));
+        };
+        same(&pop3(&config).ok(), &Some(pop3::Settings::default()));
+        let mails = store::Settings {
+            new_account: special_mailboxes(),
+            ..store::Settings::default()
+        };
+        same(&store(&config), &mails);
+        let sessions = imap::Settings {
+            delimiter: '.',
+            ..imap::Settings::default()
+        };
+        same(&imap(&config), &sessions);
+        let certificates = tls(&config);
+        same(&certificates, &TlsSettings::new(Vec::new()));
+    }
+
+    #[test]
+    fn special_mailboxes_have_each_its_use() {
+        let uses: BTreeSet<_> = special_mailboxes()
+            .iter()
+            .map(|mailbox| format!("{:?}", mailbox.special_use))
+            .collect();
+        assert_eq!(uses.len(), 5);
+    }
 }

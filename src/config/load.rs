@@ -1,9 +1,9 @@
 //! Reading the file: what it says, where it says it, and what is wrong with it.
 
+use super::check::problem;
 use super::{Config, Listener};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
@@ -187,128 +187,31 @@ fn flatten(table: &toml::Table, prefix: &str, out: &mut Vec<(String, toml::Value
 
 /// The message for an unknown key, with the nearest known one.
 fn unknown(key: &str, known: &[String]) -> String {
-    let section = key.rsplit_once('.').map(|(section, _)| section);
-    let same_section =
-        |candidate: &&String| candidate.rsplit_once('.').map(|(section, _)| section) == section;
-    let nearest_of = |candidates: &mut dyn Iterator<Item = &String>| {
-        candidates
-            .map(|candidate| {
-                (
-                    strsim::damerau_levenshtein(key, candidate),
-                    candidate.clone(),
-                )
-            })
-            .min()
-    };
-    let leaf_elsewhere = known
-        .iter()
-        .find(|candidate| candidate.rsplit('.').next() == key.rsplit('.').next());
-    let in_section = nearest_of(&mut known.iter().filter(same_section));
-    let nearest = match (in_section, leaf_elsewhere) {
-        (Some((distance, name)), _) if distance <= 2 => Some(name),
-        (_, Some(name)) => Some(name.clone()),
-        (Some((_, name)), None) => Some(name),
-        (None, None) => nearest_of(&mut known.iter()).map(|(_, name)| name),
-    };
-    match nearest {
+    match nearest(key, known) {
         Some(name) => format!("unknown key {key}; did you mean {name}?"),
         None => format!("unknown key {key}"),
     }
 }
 
-/// The first value that makes no sense, and why.
-fn problem(config: &Config) -> Option<(&'static str, String)> {
-    let storage = &config.storage;
-    let template = &storage.spool;
-    let unknown_variable = template.split("%{").skip(1).find(|rest| {
-        !["user}", "local}", "domain}"]
-            .iter()
-            .any(|name| rest.starts_with(name))
-    });
-    let bad_address = |listener: &&Listener| {
-        listener.systemd.is_empty() && listener.address.parse::<SocketAddr>().is_err()
-    };
-    let checks: [(&'static str, bool, String); 13] = [
-        (
-            "storage.spool",
-            !template.starts_with('/'),
-            "must be an absolute path".to_owned(),
-        ),
-        (
-            "storage.spool",
-            unknown_variable.is_some(),
-            "knows the variables %{user}, %{local} and %{domain}".to_owned(),
-        ),
-        (
-            "storage.spool",
-            !template.contains("%{user}") && !template.contains("%{local}"),
-            "must contain %{user} or %{local}, or all accounts would share one Maildir".to_owned(),
-        ),
-        (
-            "storage.separator",
-            storage.separator.chars().count() > 1,
-            "is one character".to_owned(),
-        ),
-        (
-            "storage.separator",
-            storage
-                .separator
-                .chars()
-                .any(|c| !c.is_ascii_punctuation() || "\"\\%*&".contains(c)),
-            "is a punctuation character other than \" \\ % * &".to_owned(),
-        ),
-        (
-            "storage.volume_threads",
-            storage.volume_threads < 2,
-            "at least 2, so that one hanging account leaves a thread to the others".to_owned(),
-        ),
-        (
-            "storage.volume_queue",
-            storage.volume_queue == 0,
-            "at least 1".to_owned(),
-        ),
-        (
-            "tls.minimum_version",
-            !["1.2", "1.3"].contains(&config.tls.minimum_version.as_str()),
-            "is \"1.2\" or \"1.3\"".to_owned(),
-        ),
-        (
-            "auth.argon2_memory",
-            config.auth.argon2_memory.0 < 8192 * u64::from(config.auth.argon2_parallelism.max(1)),
-            "at least 8 KiB for each lane".to_owned(),
-        ),
-        (
-            "auth.argon2_iterations",
-            config.auth.argon2_iterations == 0,
-            "at least 1".to_owned(),
-        ),
-        (
-            "auth.argon2_parallelism",
-            config.auth.argon2_parallelism == 0,
-            "at least 1".to_owned(),
-        ),
-        (
-            "limits.connections",
-            config.limits.connections == 0,
-            "at least 1".to_owned(),
-        ),
-        (
-            "pop3.language",
-            !["en", "de"].contains(&config.pop3.language.as_str()),
-            "is \"en\" or \"de\"".to_owned(),
-        ),
-    ];
-    if let Some((key, _, problem)) = checks.into_iter().find(|(_, wrong, _)| *wrong) {
-        return Some((key, problem));
-    }
-    let listener = config.listeners.iter().find(bad_address)?;
-    Some((
-        "listeners.address",
-        format!(
-            "\"{}\" is not an address with a port, such as \"0.0.0.0:993\" or \"[::]:993\"",
-            listener.address
-        ),
-    ))
+/// The known key that was most likely meant: one of the same name elsewhere, or one of the same section that is written nearly so or
+/// has the unknown name in it.
+fn nearest<'a>(key: &str, known: &'a [String]) -> Option<&'a String> {
+    let (section, leaf) = split(key);
+    let distance = |name: &&String| strsim::damerau_levenshtein(key, name);
+    let near = |name: &&String| distance(name) <= 2.max(leaf.chars().count() / 3);
+    let neighbours = || known.iter().filter(|name| split(name).0 == section);
+    let in_it = |name: &&String| split(name).1.contains(leaf);
+    let typo = neighbours().filter(near).min_by_key(distance);
+    let elsewhere = || known.iter().find(|name| split(name).1 == leaf);
+    let longer = || neighbours().filter(in_it).min_by_key(distance);
+    typo.or_else(elsewhere)
+        .or_else(longer)
+        .or_else(|| known.iter().filter(near).min_by_key(distance))
+}
+
+/// A key's section and its own name.
+fn split(key: &str) -> (&str, &str) {
+    key.rsplit_once('.').unwrap_or(("", key))
 }
 
 #[cfg(test)]
@@ -334,50 +237,81 @@ mod tests {
 
     #[test]
     fn knows_which_line_set_a_key() {
-        let text = "[storage]\nspool = \"/x/%{user}\"\n\n[[listeners]]\naddress = \"127.0.0.1:1143\"\nprotocol = \"imap\"\ntls = \"none\"\n";
+        let text = "[storage]\nspool = \"/x/%{user}\"\n\n[[listeners]]\naddress = \"127.0.0.1:1143\"\nprotocol = \"imap\"\ntls = \"implicit\"\n";
         let loaded = parse(text, Path::new("r.toml")).unwrap();
         assert_eq!(loaded.lines.get("storage.spool"), Some(&2));
         assert_eq!(loaded.config.listeners.len(), 1);
         assert_eq!(loaded.config.storage.spool, "/x/%{user}");
     }
 
+    /// A file and what is said of it.
+    const MISTAKES: &[(&str, &str)] = &[
+        (
+            "[storage]\nspol = \"/x\"\n",
+            "r.toml:2:1: unknown key storage.spol; did you mean storage.spool?",
+        ),
+        (
+            "[storrage]\n",
+            "r.toml:1:2: unknown key storrage; did you mean storage?",
+        ),
+        (
+            "spool = \"/x\"\n",
+            "r.toml:1:1: unknown key spool; did you mean storage.spool?",
+        ),
+        (
+            "[[listeners]]\n  adress = \"x\"\n",
+            "r.toml:2:3: unknown key listeners.adress; did you mean listeners.address?",
+        ),
+        (
+            "[storage]\nspool = \"/var/mail\"\n",
+            "r.toml:2:1: storage.spool: must contain %{user} or %{local}, or all accounts would share one Maildir",
+        ),
+        (
+            "[storage]\nspool = \"/x/%{user}/%{home}\"\n",
+            "r.toml:2:1: storage.spool: knows the variables %{user}, %{local} and %{domain}",
+        ),
+        (
+            "[tls]\nminimum_version = \"1.1\"\n",
+            "r.toml:2:1: tls.minimum_version: is \"1.2\" or \"1.3\"",
+        ),
+        (
+            "[limits]\nidle = 5\n",
+            "r.toml:2:1: unknown key limits.idle; did you mean limits.imap_idle?",
+        ),
+        (
+            "[imap]\nfrobnicate = 5\n",
+            "r.toml:2:1: unknown key imap.frobnicate",
+        ),
+        (
+            "[tls]\n[[tls.certificates]]\ncert = \"x\"\n",
+            "r.toml:3:1: unknown key tls.certificates.cert; did you mean tls.certificates.certificate?",
+        ),
+        (
+            "[storage]\nspool = \"/x/%{user}/../y\"\n",
+            "r.toml:2:1: storage.spool: must not contain \"..\"",
+        ),
+        (
+            "[auth]\nmax_delay = \"500 ms\"\n",
+            "r.toml:2:1: auth.max_delay: must not be shorter than auth.first_delay",
+        ),
+        (
+            "[auth]\nfirst_delay = \"1 h\"\n",
+            "r.toml: auth.max_delay: must not be shorter than auth.first_delay",
+        ),
+        (
+            "[[listeners]]\nprotocol = \"imap\"\ntls = \"implicit\"\n",
+            "r.toml:1:3: listeners: each listener has either an address or the name of a systemd socket",
+        ),
+        (
+            "[[listeners]]\naddress = \"[::1]:143\"\nprotocol = \"imap\"\ntls = \"none\"\n",
+            "r.toml:4:1: listeners.tls: without TLS nobody can log in there, unless auth.allow_plaintext is true",
+        ),
+    ];
+
     #[test]
     fn says_what_is_wrong_and_where() {
-        for (text, expected) in [
-            (
-                "[storage]\nspol = \"/x\"\n",
-                "r.toml:2:1: unknown key storage.spol; did you mean storage.spool?",
-            ),
-            (
-                "[storrage]\n",
-                "r.toml:1:2: unknown key storrage; did you mean storage?",
-            ),
-            (
-                "spool = \"/x\"\n",
-                "r.toml:1:1: unknown key spool; did you mean storage.spool?",
-            ),
-            (
-                "[[listeners]]\n  adress = \"x\"\n",
-                "r.toml:2:3: unknown key listeners.adress; did you mean listeners.address?",
-            ),
-            (
-                "[storage]\nspool = \"/var/mail\"\n",
-                "r.toml:2:1: storage.spool: must contain %{user} or %{local}, or all accounts would share one Maildir",
-            ),
-            (
-                "[storage]\nspool = \"/x/%{user}/%{home}\"\n",
-                "r.toml:2:1: storage.spool: knows the variables %{user}, %{local} and %{domain}",
-            ),
-            (
-                "[tls]\nminimum_version = \"1.1\"\n",
-                "r.toml:2:1: tls.minimum_version: is \"1.2\" or \"1.3\"",
-            ),
-            (
-                "[limits]\nidle = 5\n",
-                "r.toml:2:1: unknown key limits.idle; did you mean limits.write?",
-            ),
-        ] {
-            assert_eq!(fails(text), expected, "{text}");
+        for (text, expected) in MISTAKES {
+            assert_eq!(fails(text), *expected, "{text}");
         }
         assert!(
             fails("[limits]\nhandshake = 5\n").starts_with("r.toml:2:13: "),

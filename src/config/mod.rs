@@ -3,6 +3,7 @@
 //! [`Config`] mirrors the file: a section each, every key with a default, so that an empty file serves. Other layers never see it;
 //! the command line makes their small settings of it. `conf/restante.toml` documents each key.
 
+mod check;
 pub mod load;
 pub mod value;
 
@@ -152,7 +153,9 @@ pub struct Storage {
     pub special_mailboxes: bool,
     /// Longest wait for a lock that another program holds on a mailbox's files.
     pub lock_timeout: Interval,
-    /// How often a mailbox with an idling client is looked at where the system cannot watch it.
+    /// Have the system tell of deliveries while a client waits for them.
+    pub watch: bool,
+    /// How often a mailbox with an idling client is looked at where the system does not tell.
     pub poll_interval: Interval,
     /// Threads of one volume: how many of its disk operations run at once.
     pub volume_threads: usize,
@@ -170,11 +173,12 @@ impl Default for Storage {
             separator: String::new(),
             create_spool: true,
             special_mailboxes: true,
-            lock_timeout: Interval::from_secs(30),
-            poll_interval: Interval::from_secs(10),
-            volume_threads: 8,
-            volume_queue: 1024,
-            volume_deadline: Interval::from_secs(60),
+            lock_timeout: Interval::from_secs(20),
+            watch: true,
+            poll_interval: Interval::from_secs(15),
+            volume_threads: 16,
+            volume_queue: 4096,
+            volume_deadline: Interval::from_secs(30),
         }
     }
 }
@@ -248,7 +252,7 @@ pub struct Limits {
     pub connections_before_login_per_address: usize,
     /// Time for a TLS handshake.
     pub handshake: Interval,
-    /// Silence before login.
+    /// From connecting to being logged in.
     pub before_login: Interval,
     /// Silence of an IMAP client; RFC 9051 §5.4 asks for 30 minutes at least.
     pub imap_idle: Interval,
@@ -260,21 +264,24 @@ pub struct Limits {
     pub write: Interval,
     /// Time for commands in progress when the server stops.
     pub shutdown: Interval,
+    /// Silence after which TCP asks a client's machine whether it is still there.
+    pub keepalive: Interval,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 20_000,
-            connections_per_account: 100,
-            connections_before_login_per_address: 50,
+            connections: 10_000,
+            connections_per_account: 50,
+            connections_before_login_per_address: 100,
             handshake: Interval::from_secs(30),
-            before_login: Interval::from_secs(60),
+            before_login: Interval::from_secs(180),
             imap_idle: Interval::from_secs(31 * 60),
             pop3_idle: Interval::from_secs(10 * 60),
             command: Interval::from_secs(5 * 60),
             write: Interval::from_secs(5 * 60),
             shutdown: Interval::from_secs(20),
+            keepalive: Interval::from_secs(5 * 60),
         }
     }
 }
@@ -331,10 +338,10 @@ impl Default for Imap {
             bad_commands_before_login: 5,
             failed_logins: 5,
             line: Octets(64 << 10),
-            literal: Octets(1 << 20),
-            command: Octets(2 << 20),
+            literal: Octets(64 << 10),
+            command: Octets(256 << 10),
             line_before_login: Octets(8 << 10),
-            literal_before_login: Octets(8 << 10),
+            literal_before_login: Octets(4 << 10),
             command_before_login: Octets(16 << 10),
         }
     }

@@ -184,6 +184,12 @@ impl Certificates {
         *self.in_use.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
     }
 
+    /// See [`super::Tls::ends`].
+    pub(super) fn ends(&self) -> Vec<Option<i64>> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter().map(|seen| seen.not_after).collect()
+    }
+
     fn in_use(&self) -> Arc<[Arc<CertifiedKey>]> {
         Arc::clone(&self.in_use.read().unwrap_or_else(PoisonError::into_inner))
     }

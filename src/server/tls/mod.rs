@@ -111,6 +111,11 @@ impl Tls {
         })
     }
 
+    /// When each certificate that was read from files ends, in seconds since 1970, as far as that can be told.
+    pub fn ends(&self) -> Vec<Option<i64>> {
+        self.certificates.ends()
+    }
+
     /// For one handshake.
     pub(super) fn acceptor(&self, service: Service) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(match service {

@@ -1,0 +1,340 @@
+//! `restante config check`: whether what is configured fits what is on disk.
+//!
+//! The steps are those of `serve`, in its order: ports first, then, as root, the user of `[process]`, then everything that this user needs.
+//! So a right that the server will lack is found here. Nothing is made or changed.
+
+use super::{ExitStatus, Failure, settings, with_causes};
+use crate::auth::credential::Credential;
+use crate::auth::database::{CredentialStore as _, Database};
+use crate::config::load::Loaded;
+use crate::config::{Config, TlsMode};
+use crate::mailbox::backend::Backend as _;
+use crate::server::{self, Tls, TlsSettings};
+use crate::store::Store;
+use crate::telemetry;
+use jiff::Timestamp;
+use rustix::fs::Access;
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// Accounts with the same trouble that are named; of the others only the number is told.
+const NAMED: usize = 5;
+
+/// Days before the end of a certificate when that is told.
+const DAYS_BEFORE_END: i64 = 14;
+
+/// What was looked at.
+#[derive(Debug, Default)]
+struct Findings {
+    /// As it should be.
+    good: Vec<String>,
+    /// Good enough to serve, but worth a look.
+    notes: Vec<String>,
+    /// Not so, with what to do.
+    bad: Vec<String>,
+}
+
+impl Findings {
+    /// Notes one check: what was looked at, and what is wrong with it.
+    fn note(&mut self, what: &str, problem: Option<String>) {
+        match problem {
+            None => self.good.push(what.to_owned()),
+            Some(problem) => self.bad.push(format!("{what}: {problem}")),
+        }
+    }
+}
+
+/// Looks at everything that the configuration names, and prints what it finds.
+#[expect(clippy::print_stdout, reason = "this is what was asked for")]
+pub(super) fn run(loaded: &Loaded) -> Result<(), Failure> {
+    let findings = look(&loaded.config);
+    for (mark, texts) in [
+        ("ok    ", &findings.good),
+        ("NOTE  ", &findings.notes),
+        ("WRONG ", &findings.bad),
+    ] {
+        texts.iter().for_each(|text| println!("{mark} {text}"));
+    }
+    match findings.bad.len() {
+        0 => Ok(()),
+        wrong => Err(Failure::new(
+            ExitStatus::Config,
+            format!(
+                "{}: {wrong} of {} checks failed",
+                loaded.path.display(),
+                wrong + findings.notes.len() + findings.good.len()
+            ),
+        )),
+    }
+}
+
+/// Looks at everything.
+fn look(config: &Config) -> Findings {
+    let mut findings = Findings::default();
+    values(config, &mut findings);
+    listeners(config, &mut findings);
+    become_user(config, &mut findings);
+    certificates(config, &mut findings);
+    spool_root(config, &mut findings);
+    let accounts = database(config, &mut findings);
+    spools(config, &accounts, &mut findings);
+    findings
+}
+
+/// Values that only the layer they are for can read.
+fn values(config: &Config, findings: &mut Findings) {
+    let form = settings::log_format(config);
+    let level = telemetry::subscriber(form, &config.log.level, io::sink).err();
+    let level = level.map(|error| Failure::new(ExitStatus::Config, format!("log.level: {error}")));
+    let problems = [
+        settings::pop3(config).err(),
+        settings::listeners(config).err(),
+        level,
+    ];
+    let problems = problems.into_iter().flatten();
+    findings.bad.extend(problems.map(|failure| failure.message));
+}
+
+/// Whether the listeners' addresses can be bound.
+fn listeners(config: &Config, findings: &mut Findings) {
+    for listener in &config.listeners {
+        if !listener.systemd.is_empty() {
+            let what = format!("listeners: {} comes from systemd", listener.systemd);
+            findings.good.push(what);
+            continue;
+        }
+        // an address that is none was found when the file was read
+        let Ok(address) = listener.address.parse::<SocketAddr>() else {
+            continue;
+        };
+        let what = format!("listeners: {address}");
+        let problem = TcpListener::bind(address).err().map(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "in use; by a running restante, or `ss -ltnp` tells by whom".to_owned()
+            }
+            io::ErrorKind::PermissionDenied => format!(
+                "{error}; ports below 1024 need root, CAP_NET_BIND_SERVICE, or a socket from systemd"
+            ),
+            io::ErrorKind::AddrNotAvailable => format!("{error}; no interface has this address"),
+            _ => error.to_string(),
+        });
+        findings.note(&what, problem);
+    }
+}
+
+/// Becomes whom the server will become, to see with those eyes.
+fn become_user(config: &Config, findings: &mut Findings) {
+    let process = &config.process;
+    if process.user.is_empty() {
+        return;
+    }
+    let what = format!("process.user: {}", process.user);
+    let group = Some(process.group.as_str()).filter(|group| !group.is_empty());
+    match server::give_up(&process.user, group) {
+        Ok(true) => findings.good.push(what),
+        Ok(false) => findings.notes.push(format!(
+            "{what}: the check does not run as root, so rights are those of the user who runs it"
+        )),
+        Err(error) => findings
+            .bad
+            .push(format!("{what}: {}", with_causes(&error))),
+    }
+}
+
+/// Each pair of certificate and key.
+fn certificates(config: &Config, findings: &mut Findings) {
+    let wants_tls = |mode: TlsMode| mode != TlsMode::None;
+    let wanted = config.listeners.iter().any(|one| wants_tls(one.tls));
+    let all = settings::tls(config);
+    if all.certificates.is_empty() && wanted {
+        findings.notes.push(
+            "tls.certificates: none; a self-signed one is made at each start, which no mail program trusts"
+                .to_owned(),
+        );
+    }
+    for pair in all.certificates {
+        let what = format!("tls.certificates: {}", pair.chain.display());
+        let key = pair.key.clone();
+        match Tls::load(&TlsSettings::new(vec![pair])) {
+            Err(error) => findings
+                .bad
+                .push(format!("{what}: {}", with_causes(&error))),
+            Ok(tls) => match tls.ends().first().copied().flatten() {
+                None => findings.good.push(what),
+                Some(end) => certificate_end(&what, end, findings),
+            },
+        }
+        let open = fs::metadata(&key).is_ok_and(|file| file.permissions().mode() & 0o007 != 0);
+        findings.note(
+            &format!("tls.certificates: rights of {}", key.display()),
+            open.then(|| "everybody can read the private key; chmod o= it".to_owned()),
+        );
+    }
+}
+
+/// How long a certificate is still good for.
+fn certificate_end(what: &str, end: i64, findings: &mut Findings) {
+    let days = end.saturating_sub(Timestamp::now().as_second()) / 86_400;
+    if days < 0 {
+        let days = days.saturating_neg();
+        findings
+            .bad
+            .push(format!("{what}: ended {days} days ago; renew it"));
+    } else if days < DAYS_BEFORE_END {
+        findings.notes.push(format!("{what}: ends in {days} days"));
+    } else {
+        findings.good.push(format!("{what}: {days} days left"));
+    }
+}
+
+/// The directory above the first variable of the spool's template.
+fn spool_root(config: &Config, findings: &mut Findings) {
+    let root = settings::fixed_part(&config.storage.spool);
+    let what = format!("storage.spool: {}", root.display());
+    let problem = match fs::metadata(&root) {
+        Err(error) => Some(format!("{error}; make it, or correct the template")),
+        Ok(metadata) if !metadata.is_dir() => Some("is not a directory".to_owned()),
+        Ok(_) => lacks(&root, Access::EXEC_OK),
+    };
+    findings.note(&what, problem);
+}
+
+/// The credential database; returns the accounts in it.
+fn database(config: &Config, findings: &mut Findings) -> Vec<Credential> {
+    let path = &config.auth.database;
+    let what = format!("auth.database: {}", path.display());
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            findings.notes.push(format!(
+                "{what}: not there yet; `restante user add` makes it"
+            ));
+            return Vec::new();
+        }
+        Err(error) => {
+            findings.bad.push(format!("{what}: {error}"));
+            return Vec::new();
+        }
+        Ok(file) => {
+            let open = file.permissions().mode() & 0o077 != 0;
+            findings.note(
+                &format!("auth.database: rights of {}", path.display()),
+                open.then(|| "others can read it; chmod 600 it".to_owned()),
+            );
+        }
+    }
+    let directory = path.parent().unwrap_or(path);
+    let lacking = lacks(path, Access::READ_OK | Access::WRITE_OK)
+        .or_else(|| lacks(directory, Access::WRITE_OK | Access::EXEC_OK));
+    if lacking.is_some() {
+        findings.note(&what, lacking);
+        return Vec::new();
+    }
+    match Database::open_existing(path).and_then(|database| database.list()) {
+        Ok(accounts) => {
+            let what = format!("{what}: {} accounts", accounts.len());
+            findings.good.push(what);
+            accounts
+        }
+        Err(error) => {
+            findings.bad.push(format!("{what}: {error}"));
+            Vec::new()
+        }
+    }
+}
+
+/// The Maildirs of the accounts there are.
+fn spools(config: &Config, accounts: &[Credential], findings: &mut Findings) {
+    if accounts.is_empty() {
+        return;
+    }
+    let store = Store::new(settings::store(config));
+    let mut missing = Vec::new();
+    let mut unusable = Vec::new();
+    let mut usable = 0_usize;
+    for account in accounts {
+        let owner = store.locate(account.user.as_str(), account.spool.as_deref());
+        let place = format!("{} of {}", owner.spool.display(), account.user);
+        match spool(&owner.spool) {
+            Ok(()) => usable += 1,
+            Err(Trouble::Missing) => missing.push(place),
+            Err(Trouble::Other(problem)) => unusable.push(format!("{place}: {problem}")),
+        }
+    }
+    if usable > 0 {
+        findings.good.push(format!("spools: {usable} usable"));
+    }
+    let made = config.storage.create_spool;
+    let what = match (missing.as_slice(), made) {
+        ([], _) => None,
+        (places, true) => Some(format!(
+            "spools: {} not there yet, made when the account logs in",
+            places.len()
+        )),
+        (places, false) => Some(format!(
+            "spools: {} not there, and storage.create_spool is false: {}",
+            places.len(),
+            few(places)
+        )),
+    };
+    findings.notes.extend(what);
+    if !unusable.is_empty() {
+        let what = format!(
+            "spools: {} cannot be used: {}",
+            unusable.len(),
+            few(&unusable)
+        );
+        findings.bad.push(what);
+    }
+}
+
+/// What is wrong with a spool.
+enum Trouble {
+    /// It is not there.
+    Missing,
+    /// Something else.
+    Other(String),
+}
+
+/// Looks at one Maildir.
+fn spool(place: &Path) -> Result<(), Trouble> {
+    match fs::metadata(place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Trouble::Missing),
+        Err(error) => return Err(Trouble::Other(error.to_string())),
+        Ok(metadata) if !metadata.is_dir() => {
+            return Err(Trouble::Other("is not a directory".to_owned()));
+        }
+        Ok(_) => {}
+    }
+    let needed = ["", "cur", "new", "tmp"].map(|name| -> PathBuf { place.join(name) });
+    let all = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    let existing = needed.iter().filter(|path| path.exists());
+    match existing.filter_map(|path| lacks(path, all)).next() {
+        Some(problem) => Err(Trouble::Other(problem)),
+        None => Ok(()),
+    }
+}
+
+/// What this user may not do with a path, as far as the rights tell.
+fn lacks(path: &Path, access: Access) -> Option<String> {
+    let error = rustix::fs::access(path, access).err()?;
+    let user = rustix::process::geteuid().as_raw();
+    Some(format!(
+        "user {user} may not use {}: {}; look at the rights of it and of the directories above",
+        path.display(),
+        io::Error::from(error)
+    ))
+}
+
+/// The first few of a list, and how many more there are.
+fn few(texts: &[String]) -> String {
+    let first: Vec<&str> = texts.iter().take(NAMED).map(String::as_str).collect();
+    let more = texts.len().saturating_sub(NAMED);
+    let end = match more {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    first.join("; ") + &end
+}
