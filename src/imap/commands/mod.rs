@@ -11,6 +11,7 @@ pub(crate) mod fetch;
 pub(crate) mod list;
 pub(crate) mod mailboxes;
 pub(crate) mod messages;
+mod open_message;
 pub(crate) mod search;
 pub(crate) mod select;
 pub(crate) mod status;

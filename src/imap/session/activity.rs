@@ -109,11 +109,12 @@ impl Cursor {
         }
     }
 
-    /// True if the last piece ended within a literal.
+    /// True if the last piece ended within a literal or a line.
     pub(super) const fn is_within_literal(&self) -> bool {
         match self {
             Self::Fetch(cursor) => cursor.is_within_literal(),
-            Self::Search(_) | Self::List(_) => false,
+            Self::Search(cursor) => cursor.is_within_response(),
+            Self::List(_) => false,
         }
     }
 

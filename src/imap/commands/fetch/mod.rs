@@ -11,11 +11,11 @@
 //! `\Seen` is set when a message's octets are in the output, by one change for each piece; the session tells of it before the command
 //! ends, as of any change.
 
-mod message;
 mod plan;
 mod section;
 
 use super::messages::resolve;
+use super::open_message::OpenMessage;
 use crate::imap::encode::fetch::FetchWriter;
 use crate::imap::session::reply::CommandError;
 use crate::imap::session::{Dialect, Progress, Selected};
@@ -29,7 +29,6 @@ use crate::mailbox::messages::Messages;
 use crate::mailbox::uid_set::UidSet;
 use crate::message::envelope::Envelope;
 use crate::protocol::HIGH_WATER_OCTETS;
-use message::OpenMessage;
 use plan::{Plan, has_octets};
 use section::{Answer, Transfer, answer};
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! What is sent for BODY[…], BINARY[…] and the like: sections of a message as octets on their way.
 
-use super::message::{OpenMessage, Place};
+use crate::imap::commands::open_message::{OpenMessage, Place};
 use crate::imap::types::fetch::{FetchItem, Section, SectionText};
 use crate::imap::types::sequence::OctetWindow;
 use crate::mailbox::backend;

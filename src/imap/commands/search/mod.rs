@@ -1,48 +1,384 @@
 //! SEARCH and UID SEARCH (RFC 9051 §6.4.4).
+//!
+//! What memory can decide is decided for many messages under one lock; the rest message by message, cheap tests first, in pieces that end after
+//! a number of messages or of octets read. Where only MIN or MAX is asked for, the search begins at that end and stops at the first
+//! message.
+//!
+//! A message that is gone matches nothing. One that cannot be read matches nothing either, and the command ends with NO after the
+//! result, so that one damaged file does not make a mailbox unsearchable.
 
+mod program;
+mod subject;
+
+use crate::encoding::charset;
+use crate::imap::encode;
 use crate::imap::session::reply::CommandError;
 use crate::imap::session::{Dialect, Progress, Selected};
 use crate::imap::types::core::Tag;
-use crate::imap::types::search::Search;
+use crate::imap::types::response::{ESearch, Untagged};
+use crate::imap::types::search::{Search, SearchReturns};
+use crate::mailbox::backend;
+use crate::mailbox::id::{SeqNum, Uid};
+use crate::mailbox::messages::Messages;
+use crate::mailbox::uid_set::UidSet;
+use crate::protocol::HIGH_WATER_OCTETS;
+use program::{Cost, Program, Terms, bad_charset};
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+use subject::{Facts, Subject};
+
+/// Messages of one piece where memory decides.
+const MAX_MESSAGES_A_PIECE: usize = 65_536;
+
+/// Messages of one piece of which something may be read.
+const MAX_FILES_A_PIECE: usize = 256;
+
+/// Octets of messages after which a piece ends.
+const MAX_OCTETS_A_PIECE: u64 = 16 * 1024 * 1024;
+
+/// Messages of which facts are taken under one lock.
+const BATCH: usize = 256;
+
+/// Most messages that may fail before the command does.
+const MAX_FAILURES: usize = 16;
 
 /// A SEARCH in progress.
 #[derive(Debug)]
 pub(crate) struct SearchCursor {
-    search: Search,
+    program: Program,
+    uid: bool,
+    tag: Tag,
+    returns: Option<SearchReturns>,
+    /// Messages that were not looked at, rising.
+    ahead: VecDeque<Uid>,
+    /// What is known of the next ones, in the order in which they are looked at.
+    batch: VecDeque<Facts>,
+    order: Order,
+    found: UidSet,
+    /// Nothing must be read from disk.
+    in_memory: bool,
+    failures: usize,
+    failure: Option<CommandError>,
+    answer: Option<Answer>,
+}
+
+/// In which order messages are looked at, and when that is enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// All.
+    All,
+    /// From the first to one that matches.
+    First,
+    /// So, then from the last to one that matches.
+    FirstAndLast,
+    /// From the last to one that matches.
+    Last,
+}
+
+/// The response, and how much of it was sent.
+#[derive(Debug)]
+struct Answer {
+    octets: Vec<u8>,
+    sent: usize,
 }
 
 impl SearchCursor {
     /// Begins a SEARCH. Touches no disk. `now` is in seconds since 1970, for OLDER and YOUNGER (RFC 5032).
     ///
     /// # Errors
-    /// `NO [BADCHARSET]`; [`CommandError::Bad`] for numbers that are not in the view, and for CHARSET after UTF8=ACCEPT.
+    /// [`CommandError::Bad`] for numbers that are not in the view, and for CHARSET after UTF8=ACCEPT (RFC 6855 §3). An unknown charset
+    /// is told by [`SearchCursor::advance`], since it empties what SAVE would have set.
     pub(crate) fn new(
-        _uid: bool,
-        _tag: &Tag,
+        uid: bool,
+        tag: &Tag,
         search: Search,
-        _now: i64,
-        _selected: &Selected,
-        _dialect: &Dialect,
+        now: i64,
+        selected: &Selected,
+        dialect: &Dialect,
     ) -> Result<Self, CommandError> {
-        Ok(Self { search })
+        if dialect.utf8 && search.charset.is_some() {
+            return Err(CommandError::bad(
+                "CHARSET is not allowed once UTF8=ACCEPT is enabled",
+            ));
+        }
+        let given = search.charset.as_deref().unwrap_or(DEFAULT_CHARSET);
+        let is_known = charset::is_known(given);
+        let messages = selected.mailbox.read();
+        let terms = Terms {
+            charset: if is_known { given } else { DEFAULT_CHARSET },
+            now,
+            selected,
+            messages: &messages,
+        };
+        let program = Program::compile(search.key, terms)?;
+        let mut ahead = VecDeque::new();
+        if is_known {
+            ahead.extend(selected.view.iter().map(|(_, uid)| uid));
+        }
+        let in_memory = match program.cost() {
+            Cost::Memory => true,
+            Cost::Size => ahead.iter().all(|uid| is_size_known(&messages, *uid)),
+            Cost::Date | Cost::Header | Cost::Body => ahead.is_empty(),
+        };
+        drop(messages);
+        Ok(Self {
+            program,
+            uid,
+            tag: tag.clone(),
+            order: Order::of(search.returns),
+            returns: search.returns,
+            ahead,
+            batch: VecDeque::new(),
+            found: UidSet::new(),
+            in_memory,
+            failures: 0,
+            failure: (!is_known).then(bad_charset),
+            answer: None,
+        })
     }
 
     /// True if [`SearchCursor::advance`] may touch the disk; else it may be called without a thread of the volume.
-    pub(crate) fn needs_disk(&self) -> bool {
-        self.search.returns.is_none()
+    pub(crate) const fn needs_disk(&self) -> bool {
+        !self.in_memory && self.answer.is_none()
+    }
+
+    /// True if the output ends within the response: nothing else may be said before it is complete.
+    pub(crate) const fn is_within_response(&self) -> bool {
+        self.answer.is_some()
     }
 
     /// Looks at the next messages. [`Progress::More`] with nothing in `out` only means that time passed; on [`Progress::Done`] the result is in
     /// `out` and, with SAVE, in `selected.saved`.
     ///
     /// # Errors
-    /// What the store gives.
+    /// `NO [BADCHARSET]`; what the store gives.
     pub(crate) fn advance(
         &mut self,
-        _selected: &mut Selected,
-        _dialect: &Dialect,
-        _out: &mut Vec<u8>,
+        selected: &mut Selected,
+        dialect: &Dialect,
+        out: &mut Vec<u8>,
     ) -> Result<Progress, CommandError> {
-        Ok(Progress::Done)
+        let answer = match self.answer.take() {
+            Some(answer) => answer,
+            None => {
+                let looked = self.look(selected, *dialect);
+                if looked.is_ok() && !(self.ahead.is_empty() && self.batch.is_empty()) {
+                    return Ok(Progress::More);
+                }
+                self.save(looked.is_ok(), selected);
+                looked?;
+                Answer {
+                    octets: self.response(selected, *dialect),
+                    sent: 0,
+                }
+            }
+        };
+        self.answer = answer.send(out);
+        if self.answer.is_some() {
+            return Ok(Progress::More);
+        }
+        self.failure.take().map_or(Ok(Progress::Done), Err)
+    }
+
+    /// Looks at the messages of one piece.
+    fn look(&mut self, selected: &Selected, dialect: Dialect) -> Result<(), CommandError> {
+        let most = if self.in_memory {
+            MAX_MESSAGES_A_PIECE
+        } else {
+            MAX_FILES_A_PIECE
+        };
+        let mut octets = 0;
+        for _ in 0..most {
+            let Some(facts) = self.next(selected, dialect) else {
+                return Ok(());
+            };
+            let mut subject = Subject::new(&*selected.mailbox, facts);
+            match subject.meets(&self.program) {
+                Ok(true) => self.find(facts.uid),
+                Ok(false) | Err(backend::Error::Expunged) => {}
+                Err(error) => self.note(error)?,
+            }
+            octets += subject.octets_read();
+            if octets >= MAX_OCTETS_A_PIECE {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The next message in order that is still there.
+    fn next(&mut self, selected: &Selected, dialect: Dialect) -> Option<Facts> {
+        if self.batch.is_empty() {
+            let messages = selected.mailbox.read();
+            while self.batch.len() < BATCH {
+                let next = if self.order == Order::Last {
+                    self.ahead.pop_back()
+                } else {
+                    self.ahead.pop_front()
+                };
+                let Some(uid) = next else {
+                    break;
+                };
+                let Some(position) = messages.position(uid) else {
+                    continue;
+                };
+                self.batch.push_back(Facts {
+                    uid,
+                    flags: messages.flags_at(position),
+                    recent: !dialect.rev2 && selected.view.is_recent(uid),
+                    size: messages.size_at(position),
+                });
+            }
+        }
+        self.batch.pop_front()
+    }
+
+    /// A message matches.
+    fn find(&mut self, uid: Uid) {
+        self.found.insert(uid);
+        match self.order {
+            Order::All => {}
+            Order::First | Order::Last => {
+                self.ahead.clear();
+                self.batch.clear();
+            }
+            Order::FirstAndLast => {
+                while let Some(facts) = self.batch.pop_back() {
+                    self.ahead.push_front(facts.uid);
+                }
+                self.order = Order::Last;
+            }
+        }
+    }
+
+    /// A message could not be read; an error if the command is given up.
+    fn note(&mut self, error: backend::Error) -> Result<(), CommandError> {
+        self.failures += 1;
+        if self.failures == MAX_FAILURES || error == backend::Error::NonExistent {
+            return Err(error.into());
+        }
+        self.failure.get_or_insert_with(|| error.into());
+        Ok(())
+    }
+
+    /// Sets `$`, where it was asked for; a search that fails empties it (RFC 9051 §6.4.4.1).
+    fn save(&self, succeeds: bool, selected: &mut Selected) {
+        if self.returns.is_some_and(|returns| returns.save) {
+            selected.saved = if succeeds && self.failure.is_none() {
+                self.found.clone()
+            } else {
+                UidSet::new()
+            };
+        }
+    }
+
+    /// The response; none where only SAVE was asked for, or the search cannot be done.
+    fn response(&self, selected: &Selected, dialect: Dialect) -> Vec<u8> {
+        let mut out = Vec::new();
+        if self.failures == 0 && self.failure.is_some() {
+            return out;
+        }
+        let response = match self.returns {
+            None if !dialect.rev2 => Untagged::Search(self.numbers(selected).collect()),
+            None => self.extended(SearchReturns::default(), selected),
+            Some(returns) if returns.save && !returns.tells() => return out,
+            Some(returns) => self.extended(returns, selected),
+        };
+        encode::untagged(&response, dialect.is_utf8(), &mut out);
+        out
+    }
+
+    /// ESEARCH; no options mean ALL.
+    fn extended(&self, returns: SearchReturns, selected: &Selected) -> Untagged {
+        let mut all: Vec<RangeInclusive<u32>> = Vec::new();
+        let mut count = 0_u32;
+        for number in self.numbers(selected) {
+            count = count.saturating_add(1);
+            match all.last_mut() {
+                Some(range) if range.end().checked_add(1) == Some(number) => {
+                    *range = *range.start()..=number;
+                }
+                _ => all.push(number..=number),
+            }
+        }
+        Untagged::ESearch(ESearch {
+            tag: Some(self.tag.clone()),
+            uid: self.uid,
+            min: all
+                .first()
+                .map(|range| *range.start())
+                .filter(|_| returns.min),
+            max: all.last().map(|range| *range.end()).filter(|_| returns.max),
+            count: returns.count.then_some(count),
+            all: if returns.all || !returns.tells() {
+                all
+            } else {
+                Vec::new()
+            },
+        })
+    }
+
+    /// What was found, as numbers or UIDs, rising.
+    fn numbers<'a>(&'a self, selected: &'a Selected) -> impl Iterator<Item = u32> + 'a {
+        self.found.iter().filter_map(|uid| {
+            if self.uid {
+                Some(uid.value())
+            } else {
+                selected.view.seq_of(uid).map(SeqNum::value)
+            }
+        })
     }
 }
+
+/// What texts are in if nothing is said: RFC 9051 §6.4.4; the US-ASCII of RFC 3501 is part of it.
+const DEFAULT_CHARSET: &[u8] = b"UTF-8";
+
+impl Order {
+    /// The order that result options allow; SAVE keeps no more than MIN and MAX tell (RFC 9051 §6.4.4.1).
+    const fn of(returns: Option<SearchReturns>) -> Self {
+        match returns {
+            Some(SearchReturns {
+                min,
+                max,
+                all: false,
+                count: false,
+                ..
+            }) => match (min, max) {
+                (true, true) => Self::FirstAndLast,
+                (true, false) => Self::First,
+                (false, true) => Self::Last,
+                (false, false) => Self::All,
+            },
+            _ => Self::All,
+        }
+    }
+}
+
+impl SearchReturns {
+    /// True if something is to be told.
+    const fn tells(self) -> bool {
+        self.min || self.max || self.all || self.count
+    }
+}
+
+impl Answer {
+    /// Sends what there is room for, and returns what is left.
+    fn send(mut self, out: &mut Vec<u8>) -> Option<Self> {
+        let room = HIGH_WATER_OCTETS.saturating_sub(out.len()).max(1);
+        let rest = self.octets.get(self.sent..).unwrap_or_default();
+        let piece = rest.get(..room).unwrap_or(rest);
+        out.extend_from_slice(piece);
+        self.sent += piece.len();
+        (self.sent < self.octets.len()).then_some(self)
+    }
+}
+
+/// True if a message's size needs no look at the disk, or the message is gone.
+fn is_size_known(messages: &Messages, uid: Uid) -> bool {
+    messages
+        .position(uid)
+        .is_none_or(|position| messages.size_at(position).is_some())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! A message that is being fetched: its file, what was read of it, and what was found out.
+//! A message that is being fetched or searched: its file, what was read of it, and what was found out.
 //!
 //! Small messages are read once and held; of large ones the header is held, the rest is read where it is needed, so that memory does not
 //! depend on their size. Only the structure of a large message needs all of it at once, for the moment of parsing.
@@ -96,6 +96,11 @@ impl OpenMessage {
         self.stored
     }
 
+    /// How many octets are held in memory.
+    pub(super) const fn held(&self) -> usize {
+        self.head.len()
+    }
+
     /// Gives back what takes much memory, to be kept until the next command.
     pub(super) fn shrink(&mut self, most: usize) {
         let decoded = self.decoded.as_ref().map_or(0, |(_, octets)| octets.len());
@@ -184,6 +189,14 @@ impl OpenMessage {
         scratch.resize(most, 0);
         let read = self.file.read_at(position, scratch)?;
         Ok(scratch.get(..read).unwrap_or_default())
+    }
+
+    /// All octets, which are not held any longer.
+    ///
+    /// # Errors
+    /// What the store gives.
+    pub(super) fn into_octets(mut self) -> backend::Result<Vec<u8>> {
+        self.all().map(Cow::into_owned)
     }
 
     /// Octets of a range, all at once.

@@ -1,0 +1,198 @@
+//! A search as a program: sets resolved, texts decoded and folded, the cheap tests before the dear ones.
+
+use crate::encoding::charset;
+use crate::imap::commands::messages::resolve_uids;
+use crate::imap::session::Selected;
+use crate::imap::session::reply::CommandError;
+use crate::imap::types::response::Code;
+use crate::imap::types::search::{DateKind, DateTest, Day, SearchKey};
+use crate::imap::types::sequence::SequenceSet;
+use crate::mailbox::flag::{Flags, SystemFlag};
+use crate::mailbox::messages::Messages;
+use crate::mailbox::uid_set::UidSet;
+use crate::message::text::Needle;
+
+/// A condition on a message.
+#[derive(Debug)]
+pub(super) enum Program {
+    /// One test.
+    Test(Test),
+    /// The condition must not hold.
+    Not(Box<Self>),
+    /// All must hold; the cheapest first.
+    All(Vec<Self>),
+    /// One must hold; the cheapest first.
+    Any(Vec<Self>),
+}
+
+/// A single test.
+#[derive(Debug)]
+pub(super) enum Test {
+    /// Every message, or none.
+    Constant(bool),
+    /// All of these flags are set.
+    Flags(Flags),
+    /// `\Recent`
+    Recent,
+    /// One of these messages.
+    Among(UidSet),
+    /// RFC822.SIZE is above.
+    Larger(u64),
+    /// RFC822.SIZE is below.
+    Smaller(u64),
+    /// INTERNALDATE, by its day.
+    Arrived(DateTest, Day),
+    /// INTERNALDATE is not after this moment, in seconds since 1970.
+    ArrivedUntil(i64),
+    /// INTERNALDATE is not before this moment, in seconds since 1970.
+    ArrivedFrom(i64),
+    /// The Date field, by its day.
+    Sent(DateTest, Day),
+    /// A header field contains a text.
+    Field(Vec<u8>, Box<Needle>),
+    /// The body contains a text.
+    Body(Box<Needle>),
+    /// Header or body contain a text.
+    Text(Box<Needle>),
+}
+
+/// What a test costs, rising.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Cost {
+    /// Nothing but what is in memory.
+    Memory,
+    /// The size, which mostly is in memory.
+    Size,
+    /// The date of a file.
+    Date,
+    /// The header.
+    Header,
+    /// All of the message.
+    Body,
+}
+
+/// What criteria are understood by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms<'a> {
+    /// The charset of texts.
+    pub(super) charset: &'a [u8],
+    /// This moment, in seconds since 1970.
+    pub(super) now: i64,
+    /// The mailbox.
+    pub(super) selected: &'a Selected,
+    /// Its messages.
+    pub(super) messages: &'a Messages,
+}
+
+impl Program {
+    /// What the dearest part costs.
+    pub(super) fn cost(&self) -> Cost {
+        match self {
+            Self::Test(test) => test.cost(),
+            Self::Not(inner) => inner.cost(),
+            Self::All(parts) | Self::Any(parts) => {
+                parts.iter().map(Self::cost).max().unwrap_or(Cost::Memory)
+            }
+        }
+    }
+
+    /// Makes a program of criteria.
+    ///
+    /// # Errors
+    /// BAD for sequence numbers that are not in the view.
+    pub(super) fn compile(key: SearchKey, terms: Terms<'_>) -> Result<Self, CommandError> {
+        Ok(match key {
+            SearchKey::Not(inner) => Self::Not(Box::new(Self::compile(*inner, terms)?)),
+            SearchKey::And(keys) => Self::All(Self::compile_sorted(keys, terms)?),
+            SearchKey::Or(keys) => Self::Any(Self::compile_sorted(keys, terms)?),
+            SearchKey::Flag(flag, set) => Self::flags(Flags::NONE.with(flag), set),
+            SearchKey::Keyword(keyword, set) => {
+                match terms.messages.keywords().position(&keyword) {
+                    Some(index) => Self::flags(Flags::NONE.with_keyword(index), set),
+                    None => Self::Test(Test::Constant(!set)),
+                }
+            }
+            SearchKey::New => Self::All(vec![
+                Self::Test(Test::Recent),
+                Self::flags(Flags::NONE.with(SystemFlag::Seen), false),
+            ]),
+            SearchKey::Old => Self::Not(Box::new(Self::Test(Test::Recent))),
+            other => Self::Test(Test::compile(other, terms)?),
+        })
+    }
+
+    fn compile_sorted(keys: Vec<SearchKey>, terms: Terms<'_>) -> Result<Vec<Self>, CommandError> {
+        let compiled = keys.into_iter().map(|key| Self::compile(key, terms));
+        let mut parts = compiled.collect::<Result<Vec<_>, _>>()?;
+        parts.sort_by_cached_key(Self::cost);
+        Ok(parts)
+    }
+
+    fn flags(flags: Flags, set: bool) -> Self {
+        let test = Self::Test(Test::Flags(flags));
+        if set { test } else { Self::Not(Box::new(test)) }
+    }
+}
+
+impl Test {
+    /// What it costs.
+    const fn cost(&self) -> Cost {
+        match self {
+            Self::Constant(_) | Self::Flags(_) | Self::Recent | Self::Among(_) => Cost::Memory,
+            Self::Larger(_) | Self::Smaller(_) => Cost::Size,
+            Self::Arrived(..) | Self::ArrivedUntil(_) | Self::ArrivedFrom(_) => Cost::Date,
+            Self::Sent(..) | Self::Field(..) => Cost::Header,
+            Self::Body(_) | Self::Text(_) => Cost::Body,
+        }
+    }
+
+    fn compile(key: SearchKey, terms: Terms<'_>) -> Result<Self, CommandError> {
+        let needle = |text: &[u8]| {
+            charset::decode(terms.charset, text)
+                .map(|text| Box::new(Needle::new(&text)))
+                .ok_or_else(bad_charset)
+        };
+        Ok(match key {
+            SearchKey::Recent => Self::Recent,
+            SearchKey::Date(DateKind::Internal, test, day) => Self::Arrived(test, day),
+            SearchKey::Date(DateKind::Sent, test, day) => Self::Sent(test, day),
+            SearchKey::Within { older: true, secs } => {
+                Self::ArrivedUntil(terms.now.saturating_sub(i64::from(secs)))
+            }
+            SearchKey::Within { older: false, secs } => {
+                Self::ArrivedFrom(terms.now.saturating_sub(i64::from(secs)))
+            }
+            SearchKey::Header(field, text) => Self::Field(field, needle(&text)?),
+            SearchKey::Body(text) => Self::Body(needle(&text)?),
+            SearchKey::Text(text) => Self::Text(needle(&text)?),
+            SearchKey::Larger(octets) => Self::Larger(octets),
+            SearchKey::Smaller(octets) => Self::Smaller(octets),
+            SearchKey::Sequence(set) => Self::Among(numbered(&set, terms.selected)?),
+            SearchKey::Uid(set) => Self::Among(resolve_uids(&set, true, terms.selected)?),
+            SearchKey::All
+            | SearchKey::Flag(..)
+            | SearchKey::Keyword(..)
+            | SearchKey::New
+            | SearchKey::Old
+            | SearchKey::Not(_)
+            | SearchKey::Or(_)
+            | SearchKey::And(_) => Self::Constant(true),
+        })
+    }
+}
+
+/// Messages by number. In an empty mailbox no number means anything, `*` neither; clients ask for `1:*` without looking, and get nothing.
+fn numbered(set: &SequenceSet, selected: &Selected) -> Result<UidSet, CommandError> {
+    if selected.view.is_empty() {
+        return Ok(UidSet::new());
+    }
+    resolve_uids(set, false, selected)
+}
+
+/// `NO [BADCHARSET (…)]`
+pub(super) fn bad_charset() -> CommandError {
+    CommandError::No(
+        Some(Code::BadCharset(charset::NAMES.to_vec())),
+        "Unknown charset".into(),
+    )
+}
