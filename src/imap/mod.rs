@@ -5,7 +5,7 @@ mod encode;
 mod flow;
 mod framer;
 mod parse;
-mod session;
+pub(crate) mod session;
 pub mod settings;
 pub mod types;
 

@@ -13,6 +13,8 @@
 mod activity;
 pub(crate) mod capabilities;
 mod ending;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod idle;
 mod login;
 pub(crate) mod names;

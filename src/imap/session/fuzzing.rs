@@ -1,0 +1,302 @@
+//! A session for the fuzzer: any octets, in two ways of cutting them, must be borne and answered the same, in whole responses, and with
+//! sequence numbers that a client can follow.
+
+use super::{Services, Session};
+use crate::auth::{Accepted, Attempt, Authenticator, Denial, Denied, Outcome};
+use crate::imap::settings::Settings;
+use crate::mailbox::memory::{Mail, Memory, START};
+use crate::mailbox::name::MailboxName;
+use crate::protocol::{HIGH_WATER_OCTETS, Host, Peer, Protocol, Step, Tally, TlsInfo, Waker};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Most octets that a session may add to its output beyond the mark before it lets them be written.
+const MAX_EXCESS_OCTETS: usize = 512 * 1024;
+
+/// More steps than this for one piece of input are an endless loop.
+const MAX_STEPS: usize = 100_000;
+
+/// What is sent before the input, by the lowest bits of the first octet: each state, and each dialect.
+const PRELUDES: [&str; 8] = [
+    "",
+    "p LOGIN a a\r\n",
+    "p LOGIN a a\r\np SELECT INBOX\r\n",
+    "p LOGIN a a\r\np EXAMINE INBOX\r\n",
+    "p LOGIN a a\r\np ENABLE IMAP4rev2 UTF8=ACCEPT\r\np SELECT INBOX\r\n",
+    "p LOGIN a a\r\np SELECT INBOX\r\np IDLE\r\n",
+    "p LOGIN a a\r\np APPEND box (\\Seen) {10}\r\n",
+    "p AUTHENTICATE LOGIN\r\n",
+];
+
+/// The first octet chooses state and settings, the second the size of the pieces; the rest is what the client sends.
+///
+/// # Panics
+/// If a session does not keep what it promises.
+pub(crate) fn session(octets: &[u8]) {
+    let [choice, piece, input @ ..] = octets else {
+        return;
+    };
+    let whole = converse(*choice, input, usize::MAX);
+    let pieces = converse(*choice, input, usize::from(*piece).max(1));
+    assert!(whole == pieces, "cuts matter");
+    assert!(whole.starts_with(b"* OK "), "no greeting");
+    follow(&whole);
+}
+
+/// Everything that a session says to this input, taken in pieces of so many octets.
+fn converse(choice: u8, input: &[u8], piece_octets: usize) -> Vec<u8> {
+    let is = |bit: u8| choice >> bit & 1 == 1;
+    let settings = Settings {
+        allow_plaintext: true,
+        delimiter: if is(3) { '.' } else { '/' },
+        literal_minus: is(4),
+        inbox_alias: !is(5),
+        ..Settings::default()
+    };
+    let memory = Memory::new();
+    for mail in MAILS {
+        memory.inbox("a").add(Mail::new(mail));
+    }
+    if let Ok(name) = MailboxName::parse("box/below", '/') {
+        memory.mailbox("a", &name).deliver(Mail::new("x"));
+    }
+    let services = Services {
+        backend: Arc::new(memory),
+        authenticator: Arc::new(Doorkeeper),
+        host: Arc::new(Shell::default()),
+    };
+    let peer = Peer {
+        id: 0,
+        remote: ([127, 0, 0, 1], 1).into(),
+        local: ([127, 0, 0, 1], 143).into(),
+        tls: is(6).then(TlsInfo::default),
+        may_start_tls: !is(6),
+    };
+    let mut client = Client {
+        session: Session::new(Arc::new(settings), services, peer),
+        heard: Vec::new(),
+        is_open: true,
+    };
+    client.run();
+    let prelude = PRELUDES.get(usize::from(choice & 7));
+    client.feed(prelude.copied().unwrap_or_default().as_bytes());
+    for piece in input.chunks(piece_octets) {
+        client.feed(piece);
+    }
+    client.heard
+}
+
+/// Messages with line ends of all kinds, parts, nothing at all.
+const MAILS: [&str; 4] = [
+    "From: a@example.org\r\nSubject: =?utf-8?q?=C3=A4?=\r\n\r\ntext\r\n",
+    "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Transfer-Encoding: base64\n\neA==\n--b\n\ntwo\n--b--\n",
+    "no header\0",
+    "",
+];
+
+/// The far end.
+struct Client {
+    session: Session,
+    heard: Vec<u8>,
+    is_open: bool,
+}
+
+impl Client {
+    /// Sends octets, if the session still listens.
+    fn feed(&mut self, octets: &[u8]) {
+        if self.is_open {
+            self.session.feed(octets);
+            self.run();
+        }
+    }
+
+    /// Does what the session asks for until it waits.
+    fn run(&mut self) {
+        let now = moment();
+        for _ in 0..MAX_STEPS {
+            let mut output = Vec::new();
+            let step = self.session.step(now, &mut output);
+            if matches!(step, Step::Work(_)) {
+                self.session.work(&mut output);
+            }
+            assert!(output.len() <= HIGH_WATER_OCTETS + MAX_EXCESS_OCTETS);
+            self.heard.append(&mut output);
+            match step {
+                Step::Write | Step::Work(_) => {}
+                // how much of what follows in clear is thrown away depends on the cuts
+                Step::StartTls | Step::Close => {
+                    self.is_open = false;
+                    return;
+                }
+                Step::Wait(_) => return,
+            }
+        }
+        assert!(!self.is_open, "neither waits nor ends");
+    }
+}
+
+/// A moment; time stands still.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an Instant cannot be made otherwise, and no difference of two is looked at"
+)]
+fn moment() -> Instant {
+    Instant::now()
+}
+
+/// Reads the responses as a client does, and keeps count of the messages.
+fn follow(mut heard: &[u8]) {
+    let mut messages = 0;
+    while !heard.is_empty() {
+        let (response, rest) = heard.split_at(response_octets(heard));
+        heard = rest;
+        let line = String::from_utf8_lossy(response);
+        let mut words = line.split(' ');
+        let (star, first, second) = (words.next(), words.next(), words.next());
+        let number = first.and_then(|word| word.parse::<u32>().ok());
+        match (star, number, second.map(str::trim_end)) {
+            (Some("*"), Some(number), Some("EXISTS")) => {
+                assert!(number >= messages, "EXISTS takes messages away");
+                messages = number;
+            }
+            (Some("*"), Some(number), Some("EXPUNGE")) => {
+                assert!(0 < number && number <= messages, "EXPUNGE of nothing");
+                messages -= 1;
+            }
+            (Some("*"), Some(number), Some("FETCH")) => {
+                assert!(0 < number && number <= messages, "FETCH of nothing");
+            }
+            // SELECT begins anew
+            (Some("*"), None, Some("[CLOSED]" | "[PERMANENTFLAGS")) if line.contains("CLOSED") => {
+                messages = 0;
+            }
+            (Some(_), ..) | (None, ..) => {}
+        }
+        if line.contains(" completed\r\n") && !line.starts_with('*') {
+            let left = ["UNSELECT", "CLOSE completed"];
+            if left.iter().any(|word| line.contains(word)) {
+                messages = 0;
+            }
+        }
+    }
+}
+
+/// How long the first response is, its literals included.
+fn response_octets(heard: &[u8]) -> usize {
+    let mut octets = 0;
+    loop {
+        let rest = heard.get(octets..).unwrap_or_default();
+        let end = rest.iter().position(|octet| *octet == b'\n');
+        assert!(end.is_some(), "half a line");
+        let line = rest.get(..=end.unwrap_or_default()).unwrap_or_default();
+        assert!(line.ends_with(b"\r\n"), "LF without CR");
+        assert!(!line.contains(&0), "NUL in a line");
+        octets += line.len();
+        let Some(announced) = line.strip_suffix(b"}\r\n") else {
+            return octets;
+        };
+        let digits = announced.rsplit(|octet| *octet == b'{').next();
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        let Some(literal) = digits.and_then(|digits| digits.parse::<usize>().ok()) else {
+            return octets;
+        };
+        octets += literal;
+    }
+}
+
+/// Lets in whose password is his name.
+#[derive(Debug)]
+struct Doorkeeper;
+
+impl Authenticator for Doorkeeper {
+    fn begin(&self, attempt: Attempt, done: Box<dyn FnOnce(Outcome) + Send>) {
+        let credentials = &attempt.credentials;
+        done(
+            if credentials.password.expose() == credentials.authcid.as_bytes() {
+                Ok(Accepted {
+                    user: credentials.authcid.as_str().into(),
+                    spool: None,
+                })
+            } else {
+                Err(Denied {
+                    reason: Denial::WrongCredentials,
+                    detail: "fuzzing",
+                    delay: Duration::ZERO,
+                })
+            },
+        );
+    }
+}
+
+/// A shell that nobody wakes.
+#[derive(Debug, Default)]
+struct Shell(Tally);
+
+impl Host for Shell {
+    fn waker(&self) -> Waker {
+        Arc::new(|| {})
+    }
+
+    fn admit(&self, _account: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn unix_time(&self) -> i64 {
+        START
+    }
+
+    fn tally(&self) -> &Tally {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Lines that lead somewhere.
+    const SEEDS: [&str; 12] = [
+        "",
+        "a CAPABILITY\r\nb LOGIN a a\r\nc LOGOUT\r\n",
+        "a LOGIN a {1}\r\na\r\nb SELECT INBOX\r\nc FETCH 1:* (FLAGS BODY[])\r\n",
+        "a AUTHENTICATE PLAIN AGEAYQ==\r\nb LIST \"\" *\r\nc STATUS box (MESSAGES)\r\n",
+        "a STORE 1:2 +FLAGS (\\Deleted x)\r\nb EXPUNGE\r\nc NOOP\r\nd FETCH 1:* UID\r\n",
+        "a UID MOVE 1:* box\r\nb UID COPY 1 INBOX\r\nc SEARCH RETURN (SAVE) ALL\r\nd FETCH $ ALL\r\n",
+        "a APPEND INBOX {3+}\r\nabc {4+}\r\nabcd\r\nb APPEND nowhere {5}\r\nc NOOP\r\n",
+        "a CREATE x/y\r\nb RENAME x INBOX.z\r\nc SELECT INBOX.z\r\nd DELETE z/y\r\ne LSUB \"\" %\r\n",
+        "DONE\r\na IDLE\r\nDONE\r\nb CLOSE\r\nc UNSELECT\r\n",
+        "0123456789 (\\Flagged) {2+}\r\nab\r\na STARTTLS\r\nb NOOP\r\n",
+        "YQ==\r\nYQ==\r\na LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (% box*) RETURN (CHILDREN STATUS (SIZE))\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    ];
+
+    proptest! {
+        #[test]
+        fn any_octets_are_borne(octets in prop::collection::vec(any::<u8>(), 0..200)) {
+            session(&octets);
+        }
+
+        #[test]
+        fn seeds_in_any_order_are_borne(
+            choice in any::<u8>(),
+            piece in any::<u8>(),
+            order in prop::collection::vec(0..SEEDS.len(), 0..6),
+        ) {
+            let mut octets = vec![choice, piece];
+            for seed in order {
+                octets.extend_from_slice(SEEDS[seed].as_bytes());
+            }
+            session(&octets);
+        }
+    }
+
+    #[test]
+    fn seeds_are_borne() {
+        for choice in 0..=255 {
+            for seed in SEEDS {
+                session(&[&[choice, 1], seed.as_bytes()].concat());
+            }
+        }
+    }
+}
