@@ -1,5 +1,11 @@
 //! `conf/restante.toml` and the code name the same keys with the same defaults, and `config check` and `show` tell what is so.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test says what is wrong by panicking"
+)]
+
 use assert_cmd::Command;
 use restante::config::load::{self, Loaded};
 use restante::config::{Config, Listener};

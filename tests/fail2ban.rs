@@ -1,5 +1,7 @@
 //! The filter in `conf/fail2ban` matches what the server logs, in both forms, and nothing that a client can write into a line.
 
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
 use restante::auth::{Denial, Denied, LoginFacts, LoginResult, detail, log_login};
 use restante::telemetry::{self, Format};
 use std::io::Write;

@@ -4,6 +4,7 @@ pub mod args;
 mod check;
 mod config;
 mod demo;
+mod home;
 mod self_signed;
 mod serve;
 mod settings;

@@ -1,6 +1,6 @@
 //! `restante serve`: the configuration becomes a running server.
 
-use super::{ExitStatus, Failure, failure, self_signed, settings};
+use super::{ExitStatus, Failure, failure, home, self_signed, settings};
 use crate::auth::Authenticator;
 use crate::auth::database::Database;
 use crate::config::load;
@@ -126,6 +126,7 @@ fn become_user(config: &Config) -> Result<(), Failure> {
         }
         return Ok(());
     }
+    home::make(config)?;
     let group = Some(process.group.as_str()).filter(|group| !group.is_empty());
     if give_up(&process.user, group).map_err(failure)? {
         tracing::info!(user = process.user, "privileges_dropped");

@@ -1,7 +1,7 @@
 //! `restante user`: accounts in the credential database.
 
 use super::args::User;
-use super::{ExitStatus, Failure, settings};
+use super::{ExitStatus, Failure, home, settings};
 use crate::auth::credential::Credential;
 use crate::auth::database::{CredentialStore as _, Database, StoreError};
 use crate::auth::password::Hasher;
@@ -71,6 +71,7 @@ fn open(loaded: &Loaded, make: bool) -> Result<Database, Failure> {
         );
         return Err(Failure::new(ExitStatus::User, message));
     }
+    home::make(&loaded.config)?;
     Ok(Database::open(path)?)
 }
 
