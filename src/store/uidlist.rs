@@ -1,14 +1,51 @@
-//! `dovecot-uidlist`: which file has which UID. The format (pure), and the file under Dovecot's lock.
+//! `dovecot-uidlist`: which file has which UID. The format, version 3 (and 1 to read). Pure; the file is in `uidlist_file`.
+//!
+//! ```text
+//! 3 V1721823000 N31 Ge5b1c9a47f0d2c66b0a1000091d7a2f3
+//! 1 :1721823666.M512901P7788.mx1,S=4310
+//! 7 P0000000766a0f1b2 O2 :1721824000.M9P7790.mx1
+//! ```
+//!
+//! A damaged line costs that line, never the list. Where UIDs do not rise, the longest rising sequence of lines is believed. No
+//! UID that stands in the list, or that a damaged line near its end seems to hold, is ever given out again.
 
-use crate::durable::Ownership;
 use crate::mailbox::id::{Uid, UidValidity};
-use std::io;
-use std::path::Path;
-use std::time::Duration;
+use std::num::NonZeroU32;
+
+/// How far above the believed UIDs a damaged line's UID is still taken for one that was given out.
+const PLAUSIBLE_GAP: u32 = 65_536;
 
 /// The list in memory. Holds the octets of the file once, and twelve octets a record.
 #[derive(Debug, Clone)]
-pub(super) struct UidList {}
+pub(super) struct UidList {
+    /// The octets that `entries` point into.
+    text: Vec<u8>,
+    /// Records, UIDs rising.
+    entries: Vec<Entry>,
+    /// UIDVALIDITY.
+    uid_validity: UidValidity,
+    /// Above every UID that was given out; `u32::MAX` when there is none left.
+    next: u32,
+    /// The mailbox's GUID.
+    guid: Option<[u8; 16]>,
+    /// Header fields that we do not know, as they stand, parted by blanks.
+    other: Vec<u8>,
+    /// 3, or 1 for a list that must be written anew before anything is added.
+    version: u8,
+}
+
+/// Where a record lies in the text.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// The UID; neither 0 nor 2^32-1.
+    uid: Uid,
+    /// Where the extension fields begin.
+    start: u32,
+    /// Octets of the extension fields with their blanks and the colon.
+    fields: u16,
+    /// Octets of the base name.
+    base: u16,
+}
 
 /// One record: a file had or has this UID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,63 +60,13 @@ pub(super) struct Record<'a> {
 
 impl<'a> Record<'a> {
     /// Value of an extension field: `S`, `W` sizes, `P` POP3 unique-id, `O` POP3 order, `G` GUID.
-    pub(super) fn field(&self, _key: u8) -> Option<&'a [u8]> {
-        todo!()
+    pub(super) fn field(&self, key: u8) -> Option<&'a [u8]> {
+        self.fields.split(|octet| *octet == b' ').find_map(|field| field.strip_prefix(&[key]))
     }
 
     /// All extension fields as they stand, to be given to [`NewRecord`] or [`Edit::Fields`].
     pub(super) const fn fields(&self) -> &'a [u8] {
         self.fields
-    }
-}
-
-/// What was damaged in a list that was read, and what became of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Damage {
-    /// Lines that were dropped.
-    pub(super) lines: usize,
-    /// Number of the first of them, from 1.
-    pub(super) first_line: Option<usize>,
-    /// The header could not be read; UIDVALIDITY was taken from the previous generation or found among what is left of it.
-    pub(super) header: bool,
-}
-
-impl UidList {
-    /// An empty list.
-    pub(super) fn new(_uid_validity: UidValidity, _guid: [u8; 16]) -> Self {
-        todo!()
-    }
-
-    /// Reads a whole list, version 3 or 1. None if not even UIDVALIDITY can be found and no `fallback` is given.
-    pub(super) fn parse(_text: Vec<u8>, _fallback: Option<UidValidity>) -> Option<(Self, Damage)> {
-        todo!()
-    }
-
-    /// UIDVALIDITY of the mailbox.
-    pub(super) fn uid_validity(&self) -> UidValidity {
-        todo!()
-    }
-
-    /// The UID for the next message; above any that was ever in the list. None when there is none left.
-    pub(super) fn uid_next(&self) -> Option<Uid> {
-        todo!()
-    }
-
-    /// GUID of the mailbox.
-    pub(super) fn guid(&self) -> Option<[u8; 16]> {
-        todo!()
-    }
-
-    /// Records, UIDs rising. Some may be of files that are gone; of two with one name the later one counts.
-    pub(super) fn records(
-        &self,
-    ) -> impl DoubleEndedIterator<Item = Record<'_>> + ExactSizeIterator {
-        std::iter::empty()
-    }
-
-    /// The record of a UID.
-    pub(super) fn record(&self, _uid: Uid) -> Option<Record<'_>> {
-        todo!()
     }
 }
 
@@ -103,115 +90,352 @@ pub(super) enum Edit {
     Fields(Vec<u8>),
 }
 
-/// What a look at the file gave.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Look {
-    /// There is none.
-    Missing,
-    /// It is as it was.
-    Unchanged,
-    /// Records were added to those known; the records from this position on are new.
-    Grown {
-        /// Position of the first new record.
-        from: usize,
-    },
-    /// It is another file now, or the first look.
-    Replaced,
+/// What was damaged in a list that was read, and what became of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Damage {
+    /// Lines that were dropped.
+    pub(super) lines: usize,
+    /// Number of the first of them, from 1.
+    pub(super) first_line: Option<usize>,
+    /// The header could not be read; UIDVALIDITY was taken from the previous generation or found among what is left of it.
+    pub(super) header: bool,
 }
 
-/// The list of one mailbox: what was last read, and how to read on.
-#[derive(Debug)]
-pub(super) struct UidListFile {}
-
-impl UidListFile {
-    /// For the mailbox in a directory; nothing is read yet.
-    pub(super) fn new(_directory: &Path) -> Self {
-        todo!()
+impl Damage {
+    /// True if anything was damaged.
+    pub(super) const fn any(&self) -> bool {
+        self.header || self.lines > 0
     }
 
-    /// The list as last read; none before the first look, or if there is none.
-    pub(super) fn list(&self) -> Option<&UidList> {
-        todo!()
-    }
-
-    /// Reads what changed since the last look. Only what was added is read where that is all that changed. Damage is logged, once.
-    ///
-    /// # Errors
-    /// What the system says; an unreadable file is an error, never an empty list.
-    pub(super) fn look(&mut self) -> io::Result<Look> {
-        todo!()
-    }
-
-    /// Takes Dovecot's lock, and looks.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::TimedOut`] and what the system says.
-    pub(super) fn lock(
-        &mut self,
-        _like: &Ownership,
-        _timeout: Duration,
-    ) -> io::Result<LockedUidList<'_>> {
-        todo!()
+    /// Notes a dropped line.
+    fn drop_line(&mut self, number: usize) {
+        self.lines += 1;
+        self.first_line = Some(self.first_line.map_or(number, |first| first.min(number)));
     }
 }
 
-/// The list while we alone may change it. The lock is given back when it is dropped.
-#[derive(Debug)]
-pub(super) struct LockedUidList<'a> {
-    file: &'a mut UidListFile,
+impl UidList {
+    /// An empty list.
+    pub(super) const fn new(uid_validity: UidValidity, guid: [u8; 16]) -> Self {
+        Self { text: Vec::new(), entries: Vec::new(), uid_validity, next: 1, guid: Some(guid), other: Vec::new(), version: 3 }
+    }
+
+    /// Reads a whole list, version 3 or 1. None if not even UIDVALIDITY can be found and no `fallback` is given. A last line without
+    /// its line end counts as a line.
+    pub(super) fn parse(text: Vec<u8>, fallback: Option<UidValidity>) -> Option<(Self, Damage)> {
+        let end = memchr::memchr(b'\n', &text).unwrap_or(text.len());
+        let header = text.get(..end).and_then(parse_header);
+        let mut damage = Damage { header: header.is_none(), ..Damage::default() };
+        let header = match header {
+            Some(header) => header,
+            None => Header::salvage(text.get(..end).unwrap_or_default(), fallback)?,
+        };
+        let mut list = Self {
+            text,
+            entries: Vec::new(),
+            uid_validity: header.uid_validity,
+            next: header.next,
+            guid: header.guid,
+            other: header.other,
+            version: header.version,
+        };
+        list.read_lines(end + 1, 2, &mut damage);
+        Some((list, damage))
+    }
+
+    /// Adds lines read after the ones known. Returns what was damaged in them.
+    pub(super) fn extend(&mut self, lines: &[u8]) -> Damage {
+        let mut damage = Damage::default();
+        let from = self.text.len();
+        let number = memchr::memchr_iter(b'\n', &self.text).count() + 1;
+        self.text.extend_from_slice(lines);
+        self.read_lines(from, number, &mut damage);
+        damage
+    }
+
+    /// Reads the lines from an offset on; `number` is that of the first.
+    fn read_lines(&mut self, from: usize, number: usize, damage: &mut Damage) {
+        let text = std::mem::take(&mut self.text);
+        let known = self.entries.len();
+        let mut doubtful = Vec::new();
+        let mut rising = true;
+        let mut start = from;
+        for (line_number, line) in (number..).zip(lines_of(text.get(from..).unwrap_or_default())) {
+            match parse_line(line, start, self.version) {
+                Ok(entry) => {
+                    rising &= self.entries.last().is_none_or(|last| last.uid < entry.uid);
+                    self.entries.push(entry);
+                }
+                Err(uid) => {
+                    damage.drop_line(line_number);
+                    doubtful.extend(uid);
+                }
+            }
+            start += line.len() + 1;
+        }
+        if !rising {
+            let before = self.entries.get(known.wrapping_sub(1)).map_or(0, |entry| entry.uid.value());
+            let read = self.entries.split_off(known);
+            let (kept, dropped) = longest_rising(read, before);
+            self.entries.extend(kept);
+            for entry in dropped {
+                let up_to = text.get(..entry.start as usize).unwrap_or_default();
+                damage.drop_line(memchr::memchr_iter(b'\n', up_to).count() + 1);
+                doubtful.push(entry.uid.value());
+            }
+        }
+        self.text = text;
+        self.raise_above_known(&doubtful);
+    }
+
+    /// Brings the next UID above all records, and above damaged ones that lie near.
+    fn raise_above_known(&mut self, doubtful: &[u32]) {
+        let last = self.entries.last().map_or(0, |entry| entry.uid.value());
+        let limit = last.max(self.next).saturating_add(PLAUSIBLE_GAP);
+        let doubtful = doubtful.iter().copied().filter(|uid| *uid <= limit).max().unwrap_or(0);
+        self.next = self.next.max(last.max(doubtful).saturating_add(1));
+    }
+
+    /// UIDVALIDITY of the mailbox.
+    pub(super) const fn uid_validity(&self) -> UidValidity {
+        self.uid_validity
+    }
+
+    /// The UID for the next message; above any that was ever in the list. None when there is none left.
+    pub(super) fn uid_next(&self) -> Option<Uid> {
+        Uid::new(self.next).filter(|uid| *uid <= Uid::MAX)
+    }
+
+    /// Raises the next UID.
+    pub(super) fn raise_uid_next(&mut self, uid_next: Uid) {
+        self.next = self.next.max(uid_next.value());
+    }
+
+    /// GUID of the mailbox.
+    pub(super) const fn guid(&self) -> Option<[u8; 16]> {
+        self.guid
+    }
+
+    /// The version it was read in.
+    pub(super) const fn version(&self) -> u8 {
+        self.version
+    }
+
+    /// How many records there are.
+    pub(super) const fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The octets read so far.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Records, UIDs rising. Some may be of files that are gone; of two with one name the later one counts.
+    pub(super) fn records(&self) -> impl DoubleEndedIterator<Item = Record<'_>> + ExactSizeIterator {
+        self.entries.iter().map(|entry| self.at(*entry))
+    }
+
+    /// The record of a UID.
+    pub(super) fn record(&self, uid: Uid) -> Option<Record<'_>> {
+        let at = self.entries.binary_search_by_key(&uid, |entry| entry.uid).ok()?;
+        self.entries.get(at).map(|entry| self.at(*entry))
+    }
+
+    /// What an entry points to.
+    fn at(&self, entry: Entry) -> Record<'_> {
+        let start = entry.start as usize;
+        let middle = start + usize::from(entry.fields);
+        let fields = self.text.get(start..middle.saturating_sub(1)).unwrap_or_default();
+        let base = self.text.get(middle..middle + usize::from(entry.base)).unwrap_or_default();
+        Record { uid: entry.uid, base, fields: fields.strip_suffix(b" ").unwrap_or(fields) }
+    }
+
+    /// The lines for new records and their UIDs; none if there are not enough UIDs left. Names that no list can hold get none.
+    pub(super) fn lines_for(&self, records: &[NewRecord<'_>]) -> Option<(Vec<u8>, Vec<Uid>)> {
+        let (mut lines, mut uids) = (Vec::new(), Vec::with_capacity(records.len()));
+        let mut next = self.uid_next();
+        for record in records {
+            let uid = next?;
+            push_record(&Record { uid, base: record.base, fields: record.fields }, record.fields, &mut lines);
+            uids.push(uid);
+            next = uid.next();
+        }
+        Some((lines, uids))
+    }
+
+    /// The list as version 3 text, with records edited.
+    pub(super) fn print(&self, mut edit: impl FnMut(&Record<'_>) -> Edit) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.text.len() + 64);
+        out.extend_from_slice(format!("3 V{} N{}", self.uid_validity, self.next).as_bytes());
+        if let Some(guid) = self.guid {
+            out.extend_from_slice(b" G");
+            out.extend(guid.iter().flat_map(|octet| format!("{octet:02x}").into_bytes()));
+        }
+        if !self.other.is_empty() {
+            out.push(b' ');
+            out.extend_from_slice(&self.other);
+        }
+        out.push(b'\n');
+        for record in self.records() {
+            match edit(&record) {
+                Edit::Keep => push_record(&record, record.fields, &mut out),
+                Edit::Fields(fields) => push_record(&record, &fields, &mut out),
+                Edit::Drop => {}
+            }
+        }
+        out
+    }
 }
 
-impl LockedUidList<'_> {
-    /// What was found when the lock was taken.
-    pub(super) fn look(&self) -> &Look {
-        todo!()
+/// Appends a record's line.
+fn push_record(record: &Record<'_>, fields: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(record.uid.to_string().as_bytes());
+    out.push(b' ');
+    if !fields.is_empty() {
+        out.extend_from_slice(fields);
+        out.push(b' ');
     }
+    out.push(b':');
+    out.extend_from_slice(record.base);
+    out.push(b'\n');
+}
 
-    /// The list; none if there is none yet: then [`LockedUidList::create`] makes one.
-    pub(super) fn list(&self) -> Option<&UidList> {
-        self.file.list()
-    }
+/// Lines without their ends; what follows the last line end counts if it is not empty.
+fn lines_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let mut rest = (!text.is_empty()).then_some(text);
+    std::iter::from_fn(move || {
+        let here = rest?;
+        let end = memchr::memchr(b'\n', here);
+        rest = end.and_then(|end| here.get(end + 1..));
+        here.get(..end.unwrap_or(here.len()))
+    })
+}
 
-    /// Puts this list there, durably (a new one, or Courier's).
-    ///
-    /// # Errors
-    /// What the system says.
-    pub(super) fn create(&mut self, _list: UidList) -> io::Result<()> {
-        todo!()
-    }
+/// What the first line says.
+struct Header {
+    version: u8,
+    uid_validity: UidValidity,
+    next: u32,
+    guid: Option<[u8; 16]>,
+    other: Vec<u8>,
+}
 
-    /// Gives the next UIDs to files in this order: durable when it returns. The records are at the end of the list.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::NotFound`] if there is no list, [`io::ErrorKind::QuotaExceeded`] if no UID is left, and what the system says; then
-    /// no UID was given.
-    pub(super) fn append(&mut self, _records: &[NewRecord<'_>]) -> io::Result<Vec<Uid>> {
-        todo!()
-    }
-
-    /// True if Dovecot would write the list anew, given how many records are of files that are there.
-    pub(super) fn wants_rewrite(&self, _live: usize) -> bool {
-        todo!()
-    }
-
-    /// Writes the list anew, durably.
-    ///
-    /// # Errors
-    /// What the system says; then the old list is as it was.
-    pub(super) fn rewrite(&mut self, _edit: impl FnMut(&Record<'_>) -> Edit) -> io::Result<()> {
-        todo!()
-    }
-
-    /// Raises the next UID, in memory; durable with the next rewrite.
-    pub(super) fn raise_uid_next(&mut self, _uid_next: Uid) {
-        todo!()
-    }
-
-    /// Tells other hosts that we still hold the lock; call it every ten seconds or so in long work.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::NotFound`] when the lock was taken from us: then nothing may be written any more.
-    pub(super) fn touch(&self) -> io::Result<()> {
-        todo!()
+impl Header {
+    /// What can be had of a damaged header: a `V` field, or what was known before.
+    fn salvage(line: &[u8], fallback: Option<UidValidity>) -> Option<Self> {
+        let found = || line.split(|octet| *octet == b' ').find_map(|field| UidValidity::new(number(field.strip_prefix(b"V")?)?));
+        let uid_validity = fallback.or_else(found)?;
+        Some(Self { version: 3, uid_validity, next: 1, guid: None, other: Vec::new() })
     }
 }
+
+/// `3 V<uidvalidity> N<next> [G<guid>] …` or `1 <uidvalidity> <next>`
+fn parse_header(line: &[u8]) -> Option<Header> {
+    let mut fields = line.split(|octet| *octet == b' ').filter(|field| !field.is_empty());
+    let version = fields.next()?;
+    if version == b"1" {
+        let uid_validity = UidValidity::new(number(fields.next()?)?)?;
+        return Some(Header { version: 1, uid_validity, next: number(fields.next()?)?, guid: None, other: Vec::new() });
+    }
+    if version != b"3" {
+        return None;
+    }
+    let (mut uid_validity, mut next, mut guid, mut other) = (None, None, None, Vec::new());
+    for field in fields {
+        match field.split_first()? {
+            (b'V', value) => uid_validity = UidValidity::new(number(value)?),
+            (b'N', value) => next = number(value).filter(|next| *next > 0),
+            (b'G', value) => guid = parse_guid(value),
+            _ => {
+                if !other.is_empty() {
+                    other.push(b' ');
+                }
+                other.extend_from_slice(field);
+            }
+        }
+    }
+    Some(Header { version: 3, uid_validity: uid_validity?, next: next?, guid, other })
+}
+
+/// 32 hex digits.
+fn parse_guid(text: &[u8]) -> Option<[u8; 16]> {
+    if text.len() != 32 || !text.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let value = u128::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok()?;
+    Some(value.to_be_bytes())
+}
+
+/// A decimal number of 32 bits.
+fn number(text: &[u8]) -> Option<u32> {
+    if text.is_empty() || text.len() > 10 {
+        return None;
+    }
+    let digit = |value: u32, octet: &u8| octet.is_ascii_digit().then(|| value.checked_mul(10)?.checked_add(u32::from(octet - b'0')))?;
+    text.iter().try_fold(0_u32, digit)
+}
+
+/// Reads a record that begins at an offset of the text; for a damaged one its UID, if that could be read.
+fn parse_line(line: &[u8], start: usize, version: u8) -> Result<Entry, Option<u32>> {
+    let blank = memchr::memchr(b' ', line).ok_or(None)?;
+    let value = number(line.get(..blank).unwrap_or_default()).and_then(NonZeroU32::new).ok_or(None)?;
+    let uid = Uid::from(value);
+    let damaged = Some(value.get());
+    let rest = line.get(blank + 1..).unwrap_or_default();
+    let fields = if version == 1 { 0 } else { fields_octets(rest).ok_or(damaged)? };
+    let base = rest.get(fields..).unwrap_or_default();
+    let base = base.get(..memchr::memchr(b':', base).unwrap_or(base.len())).unwrap_or_default();
+    if uid > Uid::MAX || base.is_empty() || memchr::memchr2(b'/', 0, base).is_some() {
+        return Err(damaged);
+    }
+    let (Ok(start), Ok(fields), Ok(base)) = (u32::try_from(start + blank + 1), u16::try_from(fields), u16::try_from(base.len())) else {
+        return Err(damaged);
+    };
+    Ok(Entry { uid, start, fields, base })
+}
+
+/// Octets up to and with the colon before the file name: extension fields, each ended by a blank.
+fn fields_octets(rest: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while *rest.get(at)? != b':' {
+        at += memchr::memchr(b' ', rest.get(at..)?)? + 1;
+    }
+    Some(at + 1)
+}
+
+/// The longest sequence of records whose UIDs rise, all above `before`, and the others.
+fn longest_rising(entries: Vec<Entry>, before: u32) -> (Vec<Entry>, Vec<Entry>) {
+    // `tails[n]`: the record with the smallest UID that ends a rising sequence of n + 1; `previous`: the one before each
+    let mut tails: Vec<usize> = Vec::new();
+    let mut previous: Vec<Option<usize>> = Vec::with_capacity(entries.len());
+    let uid_at = |at: usize| entries.get(at).map_or(0, |entry| entry.uid.value());
+    for (at, entry) in entries.iter().enumerate() {
+        let value = entry.uid.value();
+        if value <= before {
+            previous.push(None);
+            continue;
+        }
+        let length = tails.partition_point(|tail| uid_at(*tail) < value);
+        previous.push(length.checked_sub(1).and_then(|shorter| tails.get(shorter).copied()));
+        match tails.get_mut(length) {
+            Some(tail) => *tail = at,
+            None => tails.push(at),
+        }
+    }
+    let mut keep = vec![false; entries.len()];
+    let mut at = tails.last().copied();
+    while let Some(here) = at {
+        if let Some(mark) = keep.get_mut(here) {
+            *mark = true;
+        }
+        at = previous.get(here).copied().flatten();
+    }
+    let (kept, dropped): (Vec<_>, Vec<_>) = entries.into_iter().zip(keep).partition(|(_, keep)| *keep);
+    (kept.into_iter().map(|(entry, _)| entry).collect(), dropped.into_iter().map(|(entry, _)| entry).collect())
+}
+
+#[cfg(test)]
+#[path = "uidlist_tests.rs"]
+mod tests;

@@ -1,0 +1,366 @@
+//! The file `dovecot-uidlist` of one mailbox: read as it grows, changed under Dovecot's lock.
+//!
+//! Readers take no lock. A file that only grew is read from where the last look ended; anything else is read whole. A line without its
+//! end is left for the next look, since its writer may be in the middle of it. What a crash can leave: the old list or the new one,
+//! and lines at the end that no client was told of.
+
+use super::uidlist::{Damage, Edit, NewRecord, Record, UidList};
+use crate::durable::{self, DotLock, Ownership};
+use crate::mailbox::id::{Uid, UidValidity};
+use std::fs::{File, Metadata};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A lock that was not touched for so long is of a dead process; Dovecot's value.
+const STALE_AFTER: Duration = Duration::from_secs(120);
+
+/// Octets before the old end that are compared before a longer file is believed to be the same one, grown.
+const COMPARED_OCTETS: usize = 256;
+
+/// What a look at the file gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Look {
+    /// There is none.
+    Missing,
+    /// It is as it was.
+    Unchanged,
+    /// Records were added to those known; the records from this position on are new.
+    Grown {
+        /// Position of the first new record.
+        from: usize,
+    },
+    /// It is another file now, or the first look.
+    Replaced,
+}
+
+/// Which file was read, and how it looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    /// Device and inode.
+    identity: (u64, u64),
+    /// Octets.
+    size: u64,
+    /// Time of the last change, in seconds and nanoseconds.
+    modified: (i64, i64),
+}
+
+impl Stamp {
+    /// Of a file.
+    fn of(metadata: &Metadata) -> Self {
+        Self { identity: (metadata.dev(), metadata.ino()), size: metadata.size(), modified: (metadata.mtime(), metadata.mtime_nsec()) }
+    }
+}
+
+/// The list of one mailbox: what was last read, and how to read on.
+#[derive(Debug)]
+pub(super) struct UidListFile {
+    /// The file.
+    path: PathBuf,
+    /// What was read, if there was one.
+    list: Option<UidList>,
+    /// How the file looked then.
+    stamp: Option<Stamp>,
+    /// UIDVALIDITY of any list read before, for one whose header is damaged.
+    known_validity: Option<UidValidity>,
+    /// Damage was found that the next rewrite mends.
+    damaged: bool,
+}
+
+impl UidListFile {
+    /// For the mailbox in a directory; nothing is read yet.
+    pub(super) fn new(directory: &Path) -> Self {
+        Self { path: directory.join("dovecot-uidlist"), list: None, stamp: None, known_validity: None, damaged: false }
+    }
+
+    /// The list as last read; none before the first look, or if there is none.
+    pub(super) const fn list(&self) -> Option<&UidList> {
+        self.list.as_ref()
+    }
+
+    /// Reads what changed since the last look. Only what was added is read where that is all that changed. Damage is logged, once.
+    ///
+    /// # Errors
+    /// What the system says; an unreadable file is an error, never an empty list.
+    pub(super) fn look(&mut self) -> io::Result<Look> {
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                (self.list, self.stamp) = (None, None);
+                return Ok(Look::Missing);
+            }
+            Err(error) => return Err(error),
+        };
+        let stamp = Stamp::of(&file.metadata()?);
+        if self.stamp == Some(stamp) && self.list.is_some() {
+            return Ok(Look::Unchanged);
+        }
+        if let Some(look) = self.read_on(&file, stamp)? {
+            return Ok(look);
+        }
+        self.read_whole(&mut file, stamp)
+    }
+
+    /// Reads what was added, if the file is the one known and only longer.
+    fn read_on(&mut self, file: &File, stamp: Stamp) -> io::Result<Option<Look>> {
+        let (Some(list), Some(old)) = (&mut self.list, self.stamp) else { return Ok(None) };
+        let known = list.text().len();
+        if old.identity != stamp.identity || stamp.size < known as u64 {
+            return Ok(None);
+        }
+        let overlap = known.min(COMPARED_OCTETS);
+        let mut start = vec![0; overlap];
+        file.read_exact_at(&mut start, 0)?;
+        let mut octets = vec![0; usize::try_from(stamp.size).unwrap_or(usize::MAX) - known + overlap];
+        file.read_exact_at(&mut octets, (known - overlap) as u64)?;
+        let (tail, added) = octets.split_at_checked(overlap).unwrap_or_default();
+        if list.text().get(known - overlap..) != Some(tail) || list.text().get(..overlap) != Some(&start) {
+            return Ok(None);
+        }
+        let whole_lines = memchr::memrchr(b'\n', added).map_or(0, |at| at + 1);
+        let from = list.len();
+        let damage = list.extend(added.get(..whole_lines).unwrap_or_default());
+        self.stamp = Some(stamp);
+        if damage.any() {
+            self.note_damage(&damage);
+        }
+        Ok(Some(if whole_lines == 0 { Look::Unchanged } else { Look::Grown { from } }))
+    }
+
+    /// Reads all of it.
+    fn read_whole(&mut self, file: &mut File, stamp: Stamp) -> io::Result<Look> {
+        let mut text = Vec::with_capacity(usize::try_from(stamp.size).unwrap_or(0));
+        file.read_to_end(&mut text)?;
+        text.truncate(memchr::memrchr(b'\n', &text).map_or(0, |at| at + 1));
+        let Some((list, damage)) = UidList::parse(text, self.known_validity) else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{} has no readable UIDVALIDITY; put back a copy, or remove the file to have all messages downloaded anew", self.path.display()),
+            ));
+        };
+        self.known_validity = Some(list.uid_validity());
+        self.list = Some(list);
+        self.stamp = Some(stamp);
+        self.damaged = false;
+        if damage.any() {
+            self.note_damage(&damage);
+        }
+        Ok(Look::Replaced)
+    }
+
+    /// Logs damage and remembers that the list is to be written anew.
+    fn note_damage(&mut self, damage: &Damage) {
+        self.damaged = true;
+        tracing::error!(path = %self.path.display(), lines = damage.lines, first_line = damage.first_line, header = damage.header,
+            "uidlist_damaged: the lines named were dropped, their messages get new UIDs; a copy is kept as dovecot-uidlist.damaged");
+    }
+
+    /// Takes Dovecot's lock, and looks.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::TimedOut`] and what the system says.
+    pub(super) fn lock(&mut self, like: &Ownership, timeout: Duration) -> io::Result<LockedUidList<'_>> {
+        let lock = DotLock::acquire(&self.path, like, timeout, STALE_AFTER)?;
+        let mut look = self.look()?;
+        let end = self.list.as_ref().map_or(0, |list| list.text().len() as u64);
+        if self.stamp.is_some_and(|stamp| stamp.size > end) {
+            // the last writer was cut off in the middle of a line: whatever UID it meant is not given again
+            durable::append(&self.path, b"\n")?;
+            look = match (look, self.look()?) {
+                (Look::Unchanged, after) => after,
+                (before, _) => before,
+            };
+        }
+        Ok(LockedUidList { file: self, look, lock, like: *like })
+    }
+}
+
+/// The list while we alone may change it. The lock is given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct LockedUidList<'a> {
+    /// The list.
+    file: &'a mut UidListFile,
+    /// What was found at first.
+    look: Look,
+    /// Dovecot's lock.
+    lock: DotLock,
+    /// Owner and mode of what is written.
+    like: Ownership,
+}
+
+impl LockedUidList<'_> {
+    /// What was found when the lock was taken.
+    pub(super) const fn look(&self) -> &Look {
+        &self.look
+    }
+
+    /// The list; none if there is none yet: then [`LockedUidList::create`] makes one.
+    pub(super) const fn list(&self) -> Option<&UidList> {
+        self.file.list()
+    }
+
+    /// Puts this list there, durably (a new one, or Courier's).
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn create(&mut self, list: UidList) -> io::Result<()> {
+        self.write(&list.print(|_| Edit::Keep))
+    }
+
+    /// Gives the next UIDs to files in this order: durable when it returns. The records are at the end of the list.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] if there is no list, [`io::ErrorKind::QuotaExceeded`] if no UID is left, and what the system says; then
+    /// no UID was given.
+    pub(super) fn append(&mut self, records: &[NewRecord<'_>]) -> io::Result<Vec<Uid>> {
+        let list = self.file.list.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        if list.version() != 3 {
+            self.rewrite(|_| Edit::Keep)?;
+        }
+        let list = self.file.list.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let (lines, uids) = list.lines_for(records).ok_or(io::ErrorKind::QuotaExceeded)?;
+        self.lock.touch()?;
+        durable::append(&self.file.path, &lines)?;
+        self.file.look()?;
+        let known = |uid: &Uid| self.file.list().is_some_and(|list| list.record(*uid).is_some());
+        if uids.iter().all(known) { Ok(uids) } else { Err(io::Error::other("another program changed the UID list without its lock")) }
+    }
+
+    /// True if Dovecot would write the list anew, given how many records are of files that are there.
+    pub(super) fn wants_rewrite(&self, live: usize) -> bool {
+        let Some(list) = self.list() else { return false };
+        let gone = list.len().saturating_sub(live);
+        self.file.damaged || list.version() != 3 || (gone > 0 && gone.saturating_mul(4) >= list.len())
+    }
+
+    /// Writes the list anew, durably.
+    ///
+    /// # Errors
+    /// What the system says; then the old list is as it was.
+    pub(super) fn rewrite(&mut self, edit: impl FnMut(&Record<'_>) -> Edit) -> io::Result<()> {
+        let list = self.file.list.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let text = list.print(edit);
+        if self.file.damaged {
+            let damaged = std::fs::read(&self.file.path)?;
+            durable::replace(&self.file.path.with_extension("damaged"), &damaged, &self.like)?;
+        }
+        self.write(&text)
+    }
+
+    /// Replaces the file and reads it again.
+    fn write(&mut self, text: &[u8]) -> io::Result<()> {
+        self.lock.touch()?;
+        durable::replace(&self.file.path, text, &self.like)?;
+        self.file.look().map(drop)
+    }
+
+    /// Raises the next UID, in memory; durable with the next rewrite.
+    pub(super) fn raise_uid_next(&mut self, uid_next: Uid) {
+        if let Some(list) = &mut self.file.list {
+            list.raise_uid_next(uid_next);
+        }
+    }
+
+    /// Tells other hosts that we still hold the lock; call it every ten seconds or so in long work.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] when the lock was taken from us: then nothing may be written any more.
+    pub(super) fn touch(&self) -> io::Result<()> {
+        self.lock.touch()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    const TIMEOUT: Duration = Duration::from_secs(5);
+
+    fn record(base: &str) -> NewRecord<'_> {
+        NewRecord { base: base.as_bytes(), fields: b"" }
+    }
+
+    fn values(uids: &[Uid]) -> Vec<u32> {
+        uids.iter().map(|uid| uid.value()).collect()
+    }
+
+    /// A directory with a list of one message, and the list as one process has it.
+    fn begun() -> (tempfile::TempDir, UidListFile, Ownership) {
+        let directory = tempfile::tempdir().unwrap();
+        let like = Ownership::of(directory.path()).unwrap();
+        let mut file = UidListFile::new(directory.path());
+        assert_eq!(file.look().unwrap(), Look::Missing);
+        let mut locked = file.lock(&like, TIMEOUT).unwrap();
+        locked.create(UidList::new(UidValidity::new(77).unwrap(), [1; 16])).unwrap();
+        assert_eq!(values(&locked.append(&[record("a")]).unwrap()), [1]);
+        drop(locked);
+        (directory, file, like)
+    }
+
+    #[test]
+    fn two_processes_never_give_one_uid_twice() {
+        let (directory, mut first, like) = begun();
+        let mut second = UidListFile::new(directory.path());
+        assert_eq!(second.look().unwrap(), Look::Replaced);
+        assert_eq!(values(&second.lock(&like, TIMEOUT).unwrap().append(&[record("b"), record("c")]).unwrap()), [2, 3]);
+        let mut locked = first.lock(&like, TIMEOUT).unwrap();
+        assert_eq!(locked.look(), &Look::Grown { from: 1 });
+        assert_eq!(values(&locked.append(&[record("d")]).unwrap()), [4]);
+        locked.rewrite(|record| if record.base == b"a" { Edit::Drop } else { Edit::Keep }).unwrap();
+        drop(locked);
+        assert_eq!(second.look().unwrap(), Look::Replaced);
+        assert_eq!(second.list().unwrap().len(), 3);
+        assert_eq!(second.look().unwrap(), Look::Unchanged);
+        assert_eq!(second.list().unwrap().uid_next().map(Uid::value), Some(5));
+    }
+
+    #[test]
+    fn a_line_cut_off_is_left_alone_and_its_uid_not_given_again() {
+        let (directory, mut file, like) = begun();
+        let path = directory.path().join("dovecot-uidlist");
+        let mut dying = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        dying.write_all(b"2 :b").unwrap();
+        assert_eq!(file.look().unwrap(), Look::Unchanged);
+        let mut locked = file.lock(&like, TIMEOUT).unwrap();
+        assert_eq!(values(&locked.append(&[record("c")]).unwrap()), [3]);
+    }
+
+    #[test]
+    fn damage_is_mended_and_a_copy_kept() {
+        let (directory, mut file, like) = begun();
+        let path = directory.path().join("dovecot-uidlist");
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"rubbish\n5 :e\n").unwrap();
+        let mut locked = file.lock(&like, TIMEOUT).unwrap();
+        assert!(locked.wants_rewrite(2));
+        locked.rewrite(|_| Edit::Keep).unwrap();
+        assert!(!locked.wants_rewrite(2));
+        drop(locked);
+        assert_eq!(file.list().unwrap().uid_validity().value(), 77);
+        assert_eq!(file.list().unwrap().len(), 2);
+        let copy = std::fs::read(directory.path().join("dovecot-uidlist.damaged")).unwrap();
+        assert!(copy.windows(7).any(|window| window == b"rubbish"));
+    }
+
+    #[test]
+    fn another_file_of_the_same_length_or_longer_is_noticed() {
+        let (directory, mut file, like) = begun();
+        let path = directory.path().join("dovecot-uidlist");
+        durable::replace(&path, b"3 V78 N2 G01010101010101010101010101010101\n1 :x\n2 :y\n", &like).unwrap();
+        assert_eq!(file.look().unwrap(), Look::Replaced);
+        assert_eq!(file.list().unwrap().uid_validity().value(), 78);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(file.look().unwrap(), Look::Missing);
+        assert!(file.list().is_none());
+    }
+
+    #[test]
+    fn a_header_that_is_damaged_later_keeps_uidvalidity() {
+        let (directory, mut file, like) = begun();
+        durable::replace(&directory.path().join("dovecot-uidlist"), b"garbage\n1 :a\n", &like).unwrap();
+        assert_eq!(file.look().unwrap(), Look::Replaced);
+        assert_eq!(file.list().unwrap().uid_validity().value(), 77);
+        assert!(UidListFile::new(directory.path()).look().is_err(), "without any knowledge it is an error, never a new UIDVALIDITY");
+    }
+}
