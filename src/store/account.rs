@@ -6,7 +6,8 @@ use super::first_list::new_guid;
 use super::folders::Folders;
 use super::open_mailbox::OpenMailbox;
 use super::special_use::SpecialUses;
-use super::uidlist::{UidList, UidListFile};
+use super::uidlist::UidList;
+use super::uidlist_file::UidListFile;
 use super::{StoreState, clock, subscriptions, uid_validity};
 use crate::durable::Ownership;
 use crate::mailbox::backend::{

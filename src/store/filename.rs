@@ -36,8 +36,16 @@ impl NameMaker {
     /// clock set back still gives other names.
     pub(super) fn new(host: &str, pid: u32, first: u32) -> Self {
         // the characters that part a name, as the Maildir convention writes them
-        let host = host.replace('/', "\\057").replace(':', "\\072").replace(',', "\\054").replace(['\n', '\0'], "_");
-        Self { host, pid, last: Mutex::new((0, u64::from(first))) }
+        let host = host
+            .replace('/', "\\057")
+            .replace(':', "\\072")
+            .replace(',', "\\054")
+            .replace(['\n', '\0'], "_");
+        Self {
+            host,
+            pid,
+            last: Mutex::new((0, u64::from(first))),
+        }
     }
 
     /// A new name, `secs.M<usec>P<pid>Q<counter>.<host>`; `now` is the time since 1970. Times in names only rise.
@@ -47,7 +55,13 @@ impl NameMaker {
         *last = (last.0.max(micros), last.1.wrapping_add(1));
         let (micros, counter) = *last;
         drop(last);
-        format!("{}.M{}P{}Q{counter}.{}", micros / 1_000_000, micros % 1_000_000, self.pid, self.host)
+        format!(
+            "{}.M{}P{}Q{counter}.{}",
+            micros / 1_000_000,
+            micros % 1_000_000,
+            self.pid,
+            self.host
+        )
     }
 }
 
@@ -68,11 +82,15 @@ pub(super) struct FileName<'a> {
 impl<'a> FileName<'a> {
     /// Takes a name apart; none if no message can have it: empty, `.` or `:` first, a `/` or line end in it (no UID list could hold it).
     pub(super) fn parse(name: &'a [u8]) -> Option<Self> {
-        if matches!(name.first(), None | Some(b'.' | b':')) || memchr::memchr3(b'/', b'\n', b'\r', name).is_some() {
+        if matches!(name.first(), None | Some(b'.' | b':'))
+            || memchr::memchr3(b'/', b'\n', b'\r', name).is_some()
+        {
             return None;
         }
         // `;2,` stands on file systems that cannot hold a colon
-        let at = memchr::memchr(b':', name).or_else(|| memchr::memmem::rfind(name, b";2,")).unwrap_or(name.len());
+        let at = memchr::memchr(b':', name)
+            .or_else(|| memchr::memmem::rfind(name, b";2,"))
+            .unwrap_or(name.len());
         let (base, info) = name.split_at_checked(at)?;
         (!base.is_empty()).then_some(Self { base, info })
     }
@@ -89,7 +107,9 @@ impl<'a> FileName<'a> {
 
     /// A number in the base name; it counts only if the digits end at `,` or at the end.
     fn number(&self, key: &[u8]) -> Option<u64> {
-        let rest = self.base.get(memchr::memmem::find(self.base, key)? + key.len()..)?;
+        let rest = self
+            .base
+            .get(memchr::memmem::find(self.base, key)? + key.len()..)?;
         let digits = rest.get(..memchr::memchr(b',', rest).unwrap_or(rest.len()))?;
         if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
             return None;
@@ -99,7 +119,13 @@ impl<'a> FileName<'a> {
 
     /// The letters of version 2 info, and what follows them after a further comma.
     fn letters(&self) -> (&'a [u8], &'a [u8]) {
-        let Some(rest) = self.info.strip_prefix(b":2,").or_else(|| self.info.strip_prefix(b";2,")) else { return (&[], &[]) };
+        let Some(rest) = self
+            .info
+            .strip_prefix(b":2,")
+            .or_else(|| self.info.strip_prefix(b";2,"))
+        else {
+            return (&[], &[]);
+        };
         let end = memchr::memchr(b',', rest).unwrap_or(rest.len());
         rest.split_at_checked(end).unwrap_or((rest, &[]))
     }
@@ -110,7 +136,9 @@ impl<'a> FileName<'a> {
         for letter in self.letters().0 {
             if let Some((_, flag)) = SYSTEM_LETTERS.iter().find(|(known, _)| known == letter) {
                 flags = flags.with(*flag);
-            } else if let Some(index) = keyword_index(*letter).filter(|index| keywords.keyword(*index).is_some()) {
+            } else if let Some(index) =
+                keyword_index(*letter).filter(|index| keywords.keyword(*index).is_some())
+            {
                 flags = flags.with_keyword(index);
             }
         }
@@ -123,15 +151,30 @@ impl<'a> FileName<'a> {
         let (old, tail) = self.letters();
         let mut name = Vec::with_capacity(self.base.len() + 16);
         name.extend_from_slice(self.base);
-        if !self.info.is_empty() && !self.info.starts_with(b":2,") && !self.info.starts_with(b";2,") {
+        if !self.info.is_empty() && !self.info.starts_with(b":2,") && !self.info.starts_with(b";2,")
+        {
             // info of another version: nothing can be said in it, and it must not be lost
             name.extend_from_slice(self.info);
             return name;
         }
-        name.extend_from_slice(if self.info.starts_with(b";") { b";2," } else { b":2," });
+        name.extend_from_slice(if self.info.starts_with(b";") {
+            b";2,"
+        } else {
+            b":2,"
+        });
         let start = name.len();
-        name.extend(SYSTEM_LETTERS.iter().filter(|(_, flag)| flags.has(*flag)).map(|(letter, _)| *letter));
-        name.extend(flags.keyword_indexes().take_while(|index| *index < LETTERS).filter_map(letter_of));
+        name.extend(
+            SYSTEM_LETTERS
+                .iter()
+                .filter(|(_, flag)| flags.has(*flag))
+                .map(|(letter, _)| *letter),
+        );
+        name.extend(
+            flags
+                .keyword_indexes()
+                .take_while(|index| *index < LETTERS)
+                .filter_map(letter_of),
+        );
         let unknown = |letter: &&u8| match keyword_index(**letter) {
             Some(index) => keywords.keyword(index).is_none(),
             None => !SYSTEM_LETTERS.iter().any(|(known, _)| known == *letter),
@@ -159,19 +202,27 @@ fn dedup(sorted: &mut [u8]) -> usize {
 
 /// The keyword position of a letter.
 fn keyword_index(letter: u8) -> Option<usize> {
-    letter.is_ascii_lowercase().then(|| usize::from(letter - b'a'))
+    letter
+        .is_ascii_lowercase()
+        .then(|| usize::from(letter - b'a'))
 }
 
 /// The letter of a keyword position below 26.
 fn letter_of(index: usize) -> Option<u8> {
-    u8::try_from(index).ok().filter(|index| usize::from(*index) < LETTERS).map(|index| b'a' + index)
+    u8::try_from(index)
+        .ok()
+        .filter(|index| usize::from(*index) < LETTERS)
+        .map(|index| b'a' + index)
 }
 
 /// The order in which new files get their UIDs; total. For base names: the number at the start, then the microseconds where both have
 /// them, then the octets, as Dovecot has it.
 pub(super) fn arrival_order(a: &[u8], b: &[u8]) -> Ordering {
     let ((a_secs, a_rest), (b_secs, b_rest)) = (leading_number(a), leading_number(b));
-    let micros = |rest: &[u8]| rest.strip_prefix(b".M").map(|digits| leading_number(digits).0);
+    let micros = |rest: &[u8]| {
+        rest.strip_prefix(b".M")
+            .map(|digits| leading_number(digits).0)
+    };
     let by_micros = match (micros(a_rest), micros(b_rest)) {
         (Some(a_micros), Some(b_micros)) => a_micros.cmp(&b_micros),
         // names without microseconds among names with them: first, so that the order stays total
@@ -182,9 +233,16 @@ pub(super) fn arrival_order(a: &[u8], b: &[u8]) -> Ordering {
 
 /// The number at the start, as large as it gets, and what follows.
 fn leading_number(text: &[u8]) -> (u64, &[u8]) {
-    let digits = text.iter().position(|octet| !octet.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .iter()
+        .position(|octet| !octet.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, rest) = text.split_at_checked(digits).unwrap_or((text, &[]));
-    let value = number.iter().fold(0_u64, |value, digit| value.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
+    let value = number.iter().fold(0_u64, |value, digit| {
+        value
+            .saturating_mul(10)
+            .saturating_add(u64::from(digit - b'0'))
+    });
     (value, rest)
 }
 
@@ -218,7 +276,11 @@ mod tests {
             ("a\nb", None),
         ] {
             let parts = FileName::parse(name.as_bytes()).map(|n| (n.base, n.info));
-            assert_eq!(parts, expected.map(|(base, info)| (base.as_bytes(), info.as_bytes())), "{name}");
+            assert_eq!(
+                parts,
+                expected.map(|(base, info)| (base.as_bytes(), info.as_bytes())),
+                "{name}"
+            );
         }
     }
 
@@ -245,9 +307,24 @@ mod tests {
         for (name, flags, new, expected) in [
             ("1.a", Flags::NONE, seen, "1.a:2,S"),
             ("1.a:2,S", seen, Flags::NONE, "1.a:2,"),
-            ("1.a:2,PST", seen.with(SystemFlag::Deleted), seen, "1.a:2,PS"),
-            ("1.a:2,Sac", seen.with_keyword(0).with_keyword(2), seen.with_keyword(2), "1.a:2,Sc"),
-            ("1.a:2,bS", seen, seen.with(SystemFlag::Flagged).with_keyword(0), "1.a:2,FSab"),
+            (
+                "1.a:2,PST",
+                seen.with(SystemFlag::Deleted),
+                seen,
+                "1.a:2,PS",
+            ),
+            (
+                "1.a:2,Sac",
+                seen.with_keyword(0).with_keyword(2),
+                seen.with_keyword(2),
+                "1.a:2,Sc",
+            ),
+            (
+                "1.a:2,bS",
+                seen,
+                seen.with(SystemFlag::Flagged).with_keyword(0),
+                "1.a:2,FSab",
+            ),
             ("1.a:2,S,x=1", seen, Flags::NONE, "1.a:2,,x=1"),
             ("1.a;2,S", seen, seen.with(SystemFlag::Draft), "1.a;2,DS"),
             ("1.a:1,S", Flags::NONE, seen, "1.a:1,S"),
@@ -256,16 +333,32 @@ mod tests {
         ] {
             let parsed = FileName::parse(name.as_bytes()).unwrap();
             assert_eq!(parsed.flags(&table), flags, "{name}");
-            assert_eq!(String::from_utf8(parsed.with_flags(new, &table)).unwrap(), expected, "{name}");
+            assert_eq!(
+                String::from_utf8(parsed.with_flags(new, &table)).unwrap(),
+                expected,
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn sorts_as_messages_arrived() {
-        let sorted = ["9.a", "10.M1P1.x", "10.M5P1.a", "10.M5P2.a", "10.M20P1.x", "11.x", "100000000000000000000.x"];
+        let sorted = [
+            "9.a",
+            "10.M1P1.x",
+            "10.M5P1.a",
+            "10.M5P2.a",
+            "10.M20P1.x",
+            "11.x",
+            "100000000000000000000.x",
+        ];
         for (at, a) in sorted.iter().enumerate() {
             for (bt, b) in sorted.iter().enumerate() {
-                assert_eq!(arrival_order(a.as_bytes(), b.as_bytes()), at.cmp(&bt), "{a} {b}");
+                assert_eq!(
+                    arrival_order(a.as_bytes(), b.as_bytes()),
+                    at.cmp(&bt),
+                    "{a} {b}"
+                );
             }
         }
     }
@@ -277,7 +370,10 @@ mod tests {
         let second = maker.unique(Duration::from_secs(1));
         assert_eq!(first, "10.M123P7Q6.a\\057b\\072c\\054d");
         assert_eq!(second, "10.M123P7Q7.a\\057b\\072c\\054d");
-        assert!(FileName::parse(with_sizes(&first, 1, 2).as_bytes()).is_some_and(|n| n.size() == Some(1) && n.crlf_size() == Some(2)));
+        assert!(
+            FileName::parse(with_sizes(&first, 1, 2).as_bytes())
+                .is_some_and(|n| n.size() == Some(1) && n.crlf_size() == Some(2))
+        );
     }
 
     proptest! {

@@ -72,7 +72,10 @@ pub(super) struct Folders {
 impl Folders {
     /// For the Maildir of an account.
     pub(super) fn new(root: &Path, layout: Layout) -> Self {
-        Self { root: root.to_owned(), layout }
+        Self {
+            root: root.to_owned(),
+            layout,
+        }
     }
 
     /// Directory of INBOX, and of the files that concern the account.
@@ -91,12 +94,18 @@ impl Folders {
     /// # Errors
     /// What the system says.
     pub(super) fn ensure_root(&self) -> io::Result<Ownership> {
-        let missing: Vec<&Path> = self.root.ancestors().take_while(|path| !path.exists()).collect();
+        let missing: Vec<&Path> = self
+            .root
+            .ancestors()
+            .take_while(|path| !path.exists())
+            .collect();
         for path in missing.into_iter().rev() {
             let above = path.parent().unwrap_or_else(|| Path::new("/"));
             match durable::create_dir(path, &Ownership::of(above)?) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                Ok(()) if path == self.root => fs::set_permissions(path, fs::Permissions::from_mode(0o700))?,
+                Ok(()) if path == self.root => {
+                    fs::set_permissions(path, fs::Permissions::from_mode(0o700))?
+                }
                 Ok(()) | Err(_) => {}
             }
             durable::sync_dir(above)?;
@@ -126,8 +135,13 @@ impl Folders {
         }
         let inbox = MailboxName::inbox();
         found.remove(&inbox);
-        let first = Folder { name: inbox, directory: is_mailbox(&self.root).then(|| self.root.clone()) };
-        let others = found.into_iter().map(|(name, directory)| Folder { name, directory });
+        let first = Folder {
+            name: inbox,
+            directory: is_mailbox(&self.root).then(|| self.root.clone()),
+        };
+        let others = found
+            .into_iter()
+            .map(|(name, directory)| Folder { name, directory });
         Ok(std::iter::once(first).chain(others).collect())
     }
 
@@ -143,7 +157,9 @@ impl Folders {
     fn list_maildir_plus_plus(&self) -> io::Result<Vec<(MailboxName, PathBuf)>> {
         let mut found = Vec::new();
         for name in directories(&self.root)? {
-            let Some(levels) = name.as_bytes().strip_prefix(b".") else { continue };
+            let Some(levels) = name.as_bytes().strip_prefix(b".") else {
+                continue;
+            };
             let path = self.root.join(&name);
             if let Some(name) = decode(levels.split(|octet| *octet == b'.'))
                 && is_mailbox(&path)
@@ -159,7 +175,9 @@ impl Folders {
         let mut found = Vec::new();
         let mut pending: Vec<Vec<OsString>> = vec![Vec::new()];
         while let Some(levels) = pending.pop() {
-            let directory: PathBuf = std::iter::once(self.root.clone().into_os_string()).chain(levels.iter().cloned()).collect();
+            let directory: PathBuf = std::iter::once(self.root.clone().into_os_string())
+                .chain(levels.iter().cloned())
+                .collect();
             for name in directories(&directory)? {
                 let is_part = PARTS.iter().any(|part| name == *part);
                 if is_part || name.as_bytes().starts_with(b".") || levels.len() == MAX_DEPTH {
@@ -189,7 +207,11 @@ impl Folders {
         if name.is_inbox() {
             return Ok(None);
         }
-        Ok(self.mailboxes()?.into_iter().find(|(found, _)| found == name).map(|(_, path)| path))
+        Ok(self
+            .mailboxes()?
+            .into_iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, path)| path))
     }
 
     /// The directory that we would make for a name; none if a level is too long for the layout.
@@ -197,7 +219,10 @@ impl Folders {
         if name.is_inbox() {
             return Some(self.root.clone());
         }
-        let levels: Vec<String> = name.levels().map(|level| encode(level, self.layout)).collect();
+        let levels: Vec<String> = name
+            .levels()
+            .map(|level| encode(level, self.layout))
+            .collect();
         let path = match self.layout {
             Layout::MaildirPlusPlus => {
                 let directory = format!(".{}", levels.join("."));
@@ -205,7 +230,11 @@ impl Folders {
             }
             Layout::Fs => {
                 let fits = levels.iter().all(|level| level.len() <= MAX_NAME_OCTETS);
-                fits.then(|| levels.iter().fold(self.root.clone(), |path, level| path.join(level)))?
+                fits.then(|| {
+                    levels
+                        .iter()
+                        .fold(self.root.clone(), |path, level| path.join(level))
+                })?
             }
         };
         Some(path)
@@ -213,14 +242,20 @@ impl Folders {
 
     /// As [`Folders::canonical`], as an error for the caller.
     fn place_for(&self, name: &MailboxName) -> io::Result<PathBuf> {
-        self.canonical(name).ok_or_else(|| io::ErrorKind::InvalidFilename.into())
+        self.canonical(name)
+            .ok_or_else(|| io::ErrorKind::InvalidFilename.into())
     }
 
     /// Makes a mailbox: it is there as a whole, with what `prepare` put into its directory, or not at all. Durable when it returns.
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`], [`io::ErrorKind::InvalidFilename`] for a name too long, and what the system says.
-    pub(super) fn create(&self, name: &MailboxName, like: &Ownership, prepare: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<PathBuf> {
+    pub(super) fn create(
+        &self,
+        name: &MailboxName,
+        like: &Ownership,
+        prepare: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> io::Result<PathBuf> {
         if self.find(name)?.is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -244,11 +279,15 @@ impl Folders {
         make_above(above, like)?;
         if !target.is_dir() {
             return match durable::rename_synced(prepared, target) {
-                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Err(io::ErrorKind::AlreadyExists.into()),
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                    Err(io::ErrorKind::AlreadyExists.into())
+                }
                 result => result,
             };
         }
-        let mut names: Vec<OsString> = fs::read_dir(prepared)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<_>>()?;
+        let mut names: Vec<OsString> = fs::read_dir(prepared)?
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect::<io::Result<_>>()?;
         names.sort_by_key(|name| name == "cur");
         for name in names {
             fs::rename(prepared.join(&name), target.join(&name))?;
@@ -263,7 +302,12 @@ impl Folders {
     /// # Errors
     /// [`io::ErrorKind::NotFound`], [`io::ErrorKind::AlreadyExists`], [`io::ErrorKind::InvalidInput`] to a name below itself,
     /// [`io::ErrorKind::InvalidFilename`] and what the system says.
-    pub(super) fn rename(&self, from: &MailboxName, to: &MailboxName, like: &Ownership) -> io::Result<()> {
+    pub(super) fn rename(
+        &self,
+        from: &MailboxName,
+        to: &MailboxName,
+        like: &Ownership,
+    ) -> io::Result<()> {
         if from.is_inbox() || to.is_inbox() || to == from || to.is_below(from) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -283,16 +327,28 @@ impl Folders {
         if self.layout == Layout::Fs {
             return self.rename_fs(from, to, &moves, like);
         }
-        moves.iter().try_for_each(|(from, to)| fs::rename(from, to))?;
+        moves
+            .iter()
+            .try_for_each(|(from, to)| fs::rename(from, to))?;
         durable::sync_dir(&self.root)
     }
 
     /// Renames the directory with all below it.
-    fn rename_fs(&self, from: &MailboxName, to: &MailboxName, moves: &[(PathBuf, PathBuf)], like: &Ownership) -> io::Result<()> {
+    fn rename_fs(
+        &self,
+        from: &MailboxName,
+        to: &MailboxName,
+        moves: &[(PathBuf, PathBuf)],
+        like: &Ownership,
+    ) -> io::Result<()> {
         let depth = from.levels().len();
         let root_depth = self.root.components().count();
         // the directory as it is spelled on disk: that of any mailbox in it, cut at its level
-        let spelled = moves.first().map(|(path, _)| path.components().take(root_depth + depth).collect::<PathBuf>());
+        let spelled = moves.first().map(|(path, _)| {
+            path.components()
+                .take(root_depth + depth)
+                .collect::<PathBuf>()
+        });
         let old = spelled.ok_or(io::ErrorKind::NotFound)?;
         let new = self.place_for(to)?;
         make_above(new.parent().unwrap_or(&self.root), like)?;
@@ -335,7 +391,9 @@ impl Folders {
             }
         }
         names.sort_by_key(|name| name != "cur");
-        names.iter().try_for_each(|name| fs::rename(path.join(name), away.join(name)))?;
+        names
+            .iter()
+            .try_for_each(|name| fs::rename(path.join(name), away.join(name)))?;
         durable::sync_dir(path)
     }
 
@@ -345,7 +403,11 @@ impl Folders {
         let mut random = [0; 8];
         // without randomness, process and counter still differ from all that live now
         drop(getrandom::fill(&mut random));
-        self.root.join("tmp").join(format!("{kind}{}-{number}-{:016x}", std::process::id(), u64::from_ne_bytes(random)))
+        self.root.join("tmp").join(format!(
+            "{kind}{}-{number}-{:016x}",
+            std::process::id(),
+            u64::from_ne_bytes(random)
+        ))
     }
 
     /// Removes what an interrupted [`Folders::create`] (older than an hour) or [`Folders::remove`] left. Returns how many.
@@ -357,9 +419,13 @@ impl Folders {
         let directory = self.root.join("tmp");
         for name in directories(&directory)? {
             let path = directory.join(&name);
-            let age = fs::symlink_metadata(&path)?.modified().ok().and_then(|modified| now.duration_since(modified).ok());
+            let age = fs::symlink_metadata(&path)?
+                .modified()
+                .ok()
+                .and_then(|modified| now.duration_since(modified).ok());
             let old = age.is_some_and(|age| age >= LEFT_BEHIND);
-            let ours = name.as_bytes().starts_with(REMOVED.as_bytes()) || name.as_bytes().starts_with(MADE.as_bytes());
+            let ours = name.as_bytes().starts_with(REMOVED.as_bytes())
+                || name.as_bytes().starts_with(MADE.as_bytes());
             if ours && old {
                 discard(&path);
                 swept += 1;
@@ -402,12 +468,19 @@ fn make_parts(directory: &Path, like: &Ownership) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    if made { durable::sync_dir(directory) } else { Ok(()) }
+    if made {
+        durable::sync_dir(directory)
+    } else {
+        Ok(())
+    }
 }
 
 /// Makes directories above a mailbox, which then are names without a mailbox.
 fn make_above(directory: &Path, like: &Ownership) -> io::Result<()> {
-    let missing: Vec<&Path> = directory.ancestors().take_while(|path| !path.exists()).collect();
+    let missing: Vec<&Path> = directory
+        .ancestors()
+        .take_while(|path| !path.exists())
+        .collect();
     for path in missing.into_iter().rev() {
         match durable::create_dir(path, like) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -445,9 +518,13 @@ fn encode(level: &str, layout: Layout) -> String {
 /// The name that levels on disk stand for. A level that is not modified UTF-7 is taken as it stands. None for what cannot be a name of a
 /// mailbox other than INBOX.
 fn decode<'a>(levels: impl Iterator<Item = &'a [u8]>) -> Option<MailboxName> {
-    let level = |octets: &[u8]| utf7::decode(octets).unwrap_or_else(|| String::from_utf8_lossy(octets).into_owned());
+    let level = |octets: &[u8]| {
+        utf7::decode(octets).unwrap_or_else(|| String::from_utf8_lossy(octets).into_owned())
+    };
     let levels: Vec<String> = levels.map(level).collect();
-    MailboxName::from_levels(levels.iter().map(String::as_str)).ok().filter(|name| !name.is_inbox())
+    MailboxName::from_levels(levels.iter().map(String::as_str))
+        .ok()
+        .filter(|name| !name.is_inbox())
 }
 
 #[cfg(test)]

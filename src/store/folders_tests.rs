@@ -15,11 +15,18 @@ fn account(layout: Layout) -> (tempfile::TempDir, Folders, Ownership) {
 }
 
 fn listed(folders: &Folders) -> Vec<(String, bool)> {
-    folders.list().unwrap().into_iter().map(|folder| (folder.name.to_string(), folder.directory.is_some())).collect()
+    folders
+        .list()
+        .unwrap()
+        .into_iter()
+        .map(|folder| (folder.name.to_string(), folder.directory.is_some()))
+        .collect()
 }
 
 fn create(folders: &Folders, text: &str, like: &Ownership) -> io::Result<PathBuf> {
-    folders.create(&name(text), like, |directory| durable::create_new(&directory.join("prepared"), like).map(drop))
+    folders.create(&name(text), like, |directory| {
+        durable::create_new(&directory.join("prepared"), like).map(drop)
+    })
 }
 
 const LAYOUTS: [Layout; 2] = [Layout::MaildirPlusPlus, Layout::Fs];
@@ -28,28 +35,73 @@ const LAYOUTS: [Layout; 2] = [Layout::MaildirPlusPlus, Layout::Fs];
 fn any_name_is_made_found_listed_renamed_and_removed() {
     for layout in LAYOUTS {
         let (_directory, folders, like) = account(layout);
-        let names = ["Sent", "Work", "Work/a.b", "Work/x\\y", "Müll & Co", "cur", "new/tmp", ".hidden", "INBOX/x", "日本語", "a&-b", "~", "..."];
+        let names = [
+            "Sent",
+            "Work",
+            "Work/a.b",
+            "Work/x\\y",
+            "Müll & Co",
+            "cur",
+            "new/tmp",
+            ".hidden",
+            "INBOX/x",
+            "日本語",
+            "a&-b",
+            "~",
+            "...",
+        ];
         for text in names {
-            let path = create(&folders, text, &like).unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert!(path.starts_with(folders.root()) && path.join("prepared").exists() && path.join("maildirfolder").exists());
+            let path =
+                create(&folders, text, &like).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert!(
+                path.starts_with(folders.root())
+                    && path.join("prepared").exists()
+                    && path.join("maildirfolder").exists()
+            );
             assert_eq!(folders.find(&name(text)).unwrap(), Some(path), "{text}");
-            assert_eq!(create(&folders, text, &like).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(
+                create(&folders, text, &like).unwrap_err().kind(),
+                io::ErrorKind::AlreadyExists
+            );
         }
-        let mut expected: Vec<String> = names.iter().map(|text| (*text).to_owned()).chain(["new".to_owned()]).collect();
+        let mut expected: Vec<String> = names
+            .iter()
+            .map(|text| (*text).to_owned())
+            .chain(["new".to_owned()])
+            .collect();
         expected.sort_by_key(|text| name(text));
         let all = listed(&folders);
         assert_eq!(all[0], ("INBOX".to_owned(), true));
-        assert_eq!(all[1..].iter().map(|(text, _)| text.clone()).collect::<Vec<_>>(), expected, "{layout:?}");
+        assert_eq!(
+            all[1..]
+                .iter()
+                .map(|(text, _)| text.clone())
+                .collect::<Vec<_>>(),
+            expected,
+            "{layout:?}"
+        );
         assert!(all.contains(&("new".to_owned(), false)));
-        for (at, text) in names.iter().enumerate().filter(|(_, text)| **text != "Work") {
+        for (at, text) in names
+            .iter()
+            .enumerate()
+            .filter(|(_, text)| **text != "Work")
+        {
             let to = format!("moved/{at}");
-            folders.rename(&name(text), &name(&to), &like).unwrap_or_else(|error| panic!("{text}: {error}"));
+            folders
+                .rename(&name(text), &name(&to), &like)
+                .unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(folders.find(&name(text)).unwrap(), None);
             folders.remove(&name(&to)).unwrap();
             assert_eq!(folders.find(&name(&to)).unwrap(), None);
-            assert_eq!(folders.remove(&name(&to)).unwrap_err().kind(), io::ErrorKind::NotFound);
+            assert_eq!(
+                folders.remove(&name(&to)).unwrap_err().kind(),
+                io::ErrorKind::NotFound
+            );
         }
-        assert_eq!(directories(&folders.root().join("tmp")).unwrap(), [OsString::new(); 0]);
+        assert_eq!(
+            directories(&folders.root().join("tmp")).unwrap(),
+            [OsString::new(); 0]
+        );
     }
 }
 
@@ -62,16 +114,39 @@ fn children_stay_when_their_parent_goes_and_move_when_it_moves() {
         }
         folders.remove(&name("a")).unwrap();
         let there = |text: &str, mailbox: bool| (text.to_owned(), mailbox);
-        assert_eq!(listed(&folders), [there("INBOX", true), there("a", false), there("a/b", true), there("a/b/c", true), there("ab", true)]);
+        assert_eq!(
+            listed(&folders),
+            [
+                there("INBOX", true),
+                there("a", false),
+                there("a/b", true),
+                there("a/b/c", true),
+                there("ab", true)
+            ]
+        );
         create(&folders, "a", &like).unwrap();
         folders.rename(&name("a"), &name("x/y"), &like).unwrap();
         assert_eq!(
             listed(&folders),
-            [there("INBOX", true), there("ab", true), there("x", false), there("x/y", true), there("x/y/b", true), there("x/y/b/c", true)]
+            [
+                there("INBOX", true),
+                there("ab", true),
+                there("x", false),
+                there("x/y", true),
+                there("x/y/b", true),
+                there("x/y/b/c", true)
+            ]
         );
         folders.remove(&name("x/y")).unwrap();
         folders.rename(&name("x/y"), &name("z"), &like).unwrap();
-        assert_eq!(folders.find(&name("z/b")).unwrap().map(|path| path.is_dir()), Some(true), "{layout:?}");
+        assert_eq!(
+            folders
+                .find(&name("z/b"))
+                .unwrap()
+                .map(|path| path.is_dir()),
+            Some(true),
+            "{layout:?}"
+        );
     }
 }
 
@@ -90,11 +165,27 @@ fn renames_that_cannot_be_are_refused() {
             ("a", "b", io::ErrorKind::AlreadyExists),
             ("none", "x", io::ErrorKind::NotFound),
         ] {
-            assert_eq!(folders.rename(&name(from), &name(to), &like).unwrap_err().kind(), kind, "{from} {to}");
+            assert_eq!(
+                folders
+                    .rename(&name(from), &name(to), &like)
+                    .unwrap_err()
+                    .kind(),
+                kind,
+                "{from} {to}"
+            );
         }
         let long = "ä".repeat(120);
-        assert_eq!(create(&folders, &long, &like).unwrap_err().kind(), io::ErrorKind::InvalidFilename);
-        assert_eq!(folders.rename(&name("a"), &name(&long), &like).unwrap_err().kind(), io::ErrorKind::InvalidFilename);
+        assert_eq!(
+            create(&folders, &long, &like).unwrap_err().kind(),
+            io::ErrorKind::InvalidFilename
+        );
+        assert_eq!(
+            folders
+                .rename(&name("a"), &name(&long), &like)
+                .unwrap_err()
+                .kind(),
+            io::ErrorKind::InvalidFilename
+        );
         assert!(folders.find(&name("a")).unwrap().is_some());
         assert!(folders.remove(&MailboxName::inbox()).is_err());
     }
@@ -103,7 +194,16 @@ fn renames_that_cannot_be_are_refused() {
 #[test]
 fn names_of_other_programs_are_found() {
     let (_directory, folders, like) = account(Layout::MaildirPlusPlus);
-    for octets in [&b".&bad"[..], b".M&APw-ll.&AOQ-&APY-", b".caf\xe9", ".grün".as_bytes(), b".INBOX", b"..hidden", b".no-maildir", b".a..b"] {
+    for octets in [
+        &b".&bad"[..],
+        b".M&APw-ll.&AOQ-&APY-",
+        b".caf\xe9",
+        ".grün".as_bytes(),
+        b".INBOX",
+        b"..hidden",
+        b".no-maildir",
+        b".a..b",
+    ] {
         let path = folders.root().join(OsString::from_vec(octets.to_vec()));
         durable::create_dir(&path, &like).unwrap();
         if octets != b".no-maildir" {
@@ -111,8 +211,14 @@ fn names_of_other_programs_are_found() {
         }
     }
     let all: Vec<String> = listed(&folders).into_iter().map(|(text, _)| text).collect();
-    assert_eq!(all, ["INBOX", "&bad", "Müll", "Müll/äö", "caf\u{fffd}", "grün"]);
-    assert_eq!(folders.find(&name("&bad")).unwrap(), Some(folders.root().join(".&bad")));
+    assert_eq!(
+        all,
+        ["INBOX", "&bad", "Müll", "Müll/äö", "caf\u{fffd}", "grün"]
+    );
+    assert_eq!(
+        folders.find(&name("&bad")).unwrap(),
+        Some(folders.root().join(".&bad"))
+    );
     folders.rename(&name("&bad"), &name("good"), &like).unwrap();
     folders.remove(&name("caf\u{fffd}")).unwrap();
     assert!(folders.find(&name("good")).unwrap().is_some());
@@ -124,7 +230,10 @@ fn what_a_crash_left_is_swept_when_it_is_old() {
     for kind in [MADE, REMOVED, "other-"] {
         durable::create_dir(&folders.temporary(kind), &like).unwrap();
     }
-    let made = fs::metadata(folders.root().join("tmp")).unwrap().modified().unwrap();
+    let made = fs::metadata(folders.root().join("tmp"))
+        .unwrap()
+        .modified()
+        .unwrap();
     assert_eq!(folders.sweep(made).unwrap(), 0);
     assert_eq!(folders.sweep(made + LEFT_BEHIND * 2).unwrap(), 2);
     assert_eq!(directories(&folders.root().join("tmp")).unwrap().len(), 1);
@@ -133,6 +242,9 @@ fn what_a_crash_left_is_swept_when_it_is_old() {
 #[test]
 fn a_new_root_is_for_its_owner_alone() {
     let (_directory, folders, _) = account(Layout::MaildirPlusPlus);
-    assert_eq!(fs::metadata(folders.root()).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(
+        fs::metadata(folders.root()).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
     assert!(is_mailbox(folders.root()) && folders.list().unwrap().len() == 1);
 }

@@ -84,7 +84,11 @@ impl KeywordFiles {
 
     /// The keywords without letter that a message has, by the base name of its file. Cheap when there are none.
     pub(super) fn extra(&self, base: &[u8]) -> Flags {
-        if self.extra.is_empty() { Flags::NONE } else { self.extra.get(base).copied().unwrap_or_default() }
+        if self.extra.is_empty() {
+            Flags::NONE
+        } else {
+            self.extra.get(base).copied().unwrap_or_default()
+        }
     }
 
     /// Adds keywords, durably, and returns their positions; those known already keep theirs. `used` has the keyword flags (letters)
@@ -93,7 +97,12 @@ impl KeywordFiles {
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn add(&mut self, keywords: &[Keyword], used: Flags, like: &Ownership) -> io::Result<Option<Vec<usize>>> {
+    pub(super) fn add(
+        &mut self,
+        keywords: &[Keyword],
+        used: Flags,
+        like: &Ownership,
+    ) -> io::Result<Option<Vec<usize>>> {
         let (mut table, mut lines) = (self.table.clone(), self.lines.clone());
         let mut positions = Vec::with_capacity(keywords.len());
         let mut changed = [false; 2];
@@ -102,8 +111,14 @@ impl KeywordFiles {
                 positions.push(known);
                 continue;
             }
-            let free = |index: &usize| table.keyword(*index).is_none() && !lines.contains_key(index) && !(*index < LETTERS && used.has_keyword(*index));
-            let Some(index) = (0..MAX_KEYWORDS).find(free) else { return Ok(None) };
+            let free = |index: &usize| {
+                table.keyword(*index).is_none()
+                    && !lines.contains_key(index)
+                    && !(*index < LETTERS && used.has_keyword(*index))
+            };
+            let Some(index) = (0..MAX_KEYWORDS).find(free) else {
+                return Ok(None);
+            };
             if !table.set(index, keyword.clone()) {
                 return Ok(None);
             }
@@ -132,7 +147,11 @@ impl KeywordFiles {
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn set_extra(&mut self, changes: &BTreeMap<Vec<u8>, Flags>, like: &Ownership) -> io::Result<()> {
+    pub(super) fn set_extra(
+        &mut self,
+        changes: &BTreeMap<Vec<u8>, Flags>,
+        like: &Ownership,
+    ) -> io::Result<()> {
         let mut extra = self.extra.clone();
         for (base, flags) in changes {
             let further = without_letters(*flags);
@@ -152,7 +171,10 @@ impl KeywordFiles {
 
 /// The keywords at positions that have no letter.
 fn without_letters(flags: Flags) -> Flags {
-    flags.keyword_indexes().filter(|index| *index >= LETTERS).fold(Flags::NONE, Flags::with_keyword)
+    flags
+        .keyword_indexes()
+        .filter(|index| *index >= LETTERS)
+        .fold(Flags::NONE, Flags::with_keyword)
 }
 
 /// How a file looks; none if there is none.
@@ -166,7 +188,12 @@ fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
 
 /// The marks of a file.
 fn stamp_of(metadata: &Metadata) -> Stamp {
-    (metadata.ino(), metadata.size(), metadata.mtime(), metadata.mtime_nsec())
+    (
+        metadata.ino(),
+        metadata.size(),
+        metadata.mtime(),
+        metadata.mtime_nsec(),
+    )
 }
 
 /// A file's octets; none if there is none.
@@ -181,10 +208,18 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 pub(super) fn parse_lettered(text: &[u8]) -> BTreeMap<usize, Vec<u8>> {
     let mut lines: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
     for line in text.split(|octet| *octet == b'\n') {
-        let Some(blank) = memchr::memchr(b' ', line) else { continue };
-        let (index, name) = (line.get(..blank).unwrap_or_default(), line.get(blank + 1..).unwrap_or_default());
-        let Some(index) = position(index).filter(|index| *index < LETTERS) else { continue };
-        let known = lines.contains_key(&index) || lines.values().any(|known| known.eq_ignore_ascii_case(name));
+        let Some(blank) = memchr::memchr(b' ', line) else {
+            continue;
+        };
+        let (index, name) = (
+            line.get(..blank).unwrap_or_default(),
+            line.get(blank + 1..).unwrap_or_default(),
+        );
+        let Some(index) = position(index).filter(|index| *index < LETTERS) else {
+            continue;
+        };
+        let known = lines.contains_key(&index)
+            || lines.values().any(|known| known.eq_ignore_ascii_case(name));
         if !name.is_empty() && !known {
             lines.insert(index, name.to_vec());
         }
@@ -194,7 +229,11 @@ pub(super) fn parse_lettered(text: &[u8]) -> BTreeMap<usize, Vec<u8>> {
 
 /// A position as decimal text.
 fn position(text: &[u8]) -> Option<usize> {
-    std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()))?.parse().ok()
+    std::str::from_utf8(text)
+        .ok()
+        .filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()))?
+        .parse()
+        .ok()
 }
 
 /// `dovecot-keywords` as text.
@@ -217,11 +256,20 @@ pub(super) fn parse_further(text: &[u8], table: &mut KeywordTable) -> HashMap<Ve
     }
     for line in lines {
         let mut words = line.splitn(3, |octet| *octet == b' ');
-        let (Some(kind), Some(positions), Some(rest)) = (words.next(), words.next(), words.next()) else { continue };
+        let (Some(kind), Some(positions), Some(rest)) = (words.next(), words.next(), words.next())
+        else {
+            continue;
+        };
         let further = |index: &usize| (LETTERS..MAX_KEYWORDS).contains(index);
-        let mut indexes = positions.split(|octet| *octet == b',').filter_map(position).filter(further);
+        let mut indexes = positions
+            .split(|octet| *octet == b',')
+            .filter_map(position)
+            .filter(further);
         if kind == b"keyword" {
-            if let (Some(index), Some(keyword)) = (indexes.next(), std::str::from_utf8(rest).ok().and_then(Keyword::new)) {
+            if let (Some(index), Some(keyword)) = (
+                indexes.next(),
+                std::str::from_utf8(rest).ok().and_then(Keyword::new),
+            ) {
                 table.set(index, keyword);
             }
         } else if kind == b"message" && !rest.is_empty() {
@@ -243,7 +291,10 @@ fn print_further(table: &KeywordTable, extra: &HashMap<Vec<u8>, Flags>) -> Vec<u
     }
     let sorted: BTreeMap<_, _> = extra.iter().collect();
     for (base, flags) in sorted {
-        let positions: Vec<String> = flags.keyword_indexes().map(|index| index.to_string()).collect();
+        let positions: Vec<String> = flags
+            .keyword_indexes()
+            .map(|index| index.to_string())
+            .collect();
         text.extend_from_slice(format!("message {} ", positions.join(",")).as_bytes());
         text.extend_from_slice(base);
         text.push(b'\n');
@@ -253,9 +304,13 @@ fn print_further(table: &KeywordTable, extra: &HashMap<Vec<u8>, Flags>) -> Vec<u
 
 /// Replaces a file so that its time stamp grows by a second at least: Dovecot looks at nothing else.
 fn replace_newer(path: &Path, contents: &[u8], like: &Ownership) -> io::Result<()> {
-    let before = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let before = fs::metadata(path)
+        .and_then(|metadata| metadata.modified())
+        .ok();
     durable::replace(path, contents, like)?;
-    let Some(least) = before.and_then(|before| before.checked_add(Duration::from_secs(1))) else { return Ok(()) };
+    let Some(least) = before.and_then(|before| before.checked_add(Duration::from_secs(1))) else {
+        return Ok(());
+    };
     let file = File::options().write(true).open(path)?;
     if file.metadata()?.modified()? < least {
         file.set_modified(least)?;
@@ -268,7 +323,10 @@ mod tests {
     use super::*;
 
     fn keywords(names: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<Keyword> {
-        names.into_iter().map(|name| Keyword::new(name.as_ref()).unwrap()).collect()
+        names
+            .into_iter()
+            .map(|name| Keyword::new(name.as_ref()).unwrap())
+            .collect()
     }
 
     fn empty() -> (tempfile::TempDir, KeywordFiles, Ownership) {
@@ -282,13 +340,30 @@ mod tests {
     fn letters_are_given_in_order_and_shared_with_dovecot() {
         let (directory, mut files, like) = empty();
         assert!(!files.look().unwrap());
-        assert_eq!(files.add(&keywords(["$Forwarded", "NonJunk", "$FORWARDED"]), Flags::NONE, &like).unwrap(), Some(vec![0, 1, 0]));
-        assert_eq!(fs::read(directory.path().join("dovecot-keywords")).unwrap(), b"0 $Forwarded\n1 NonJunk\n");
+        assert_eq!(
+            files
+                .add(
+                    &keywords(["$Forwarded", "NonJunk", "$FORWARDED"]),
+                    Flags::NONE,
+                    &like
+                )
+                .unwrap(),
+            Some(vec![0, 1, 0])
+        );
+        assert_eq!(
+            fs::read(directory.path().join("dovecot-keywords")).unwrap(),
+            b"0 $Forwarded\n1 NonJunk\n"
+        );
         let mut other = KeywordFiles::new(directory.path());
         assert!(other.look().unwrap() && !other.look().unwrap());
         assert_eq!(other.table().position(&keywords(["nonjunk"])[0]), Some(1));
         // letter c is in use in some file name without a line: it is not given away
-        assert_eq!(files.add(&keywords(["x"]), Flags::NONE.with_keyword(2), &like).unwrap(), Some(vec![3]));
+        assert_eq!(
+            files
+                .add(&keywords(["x"]), Flags::NONE.with_keyword(2), &like)
+                .unwrap(),
+            Some(vec![3])
+        );
         assert!(other.look().unwrap());
     }
 
@@ -306,17 +381,45 @@ mod tests {
     fn more_than_26_are_kept_beside() {
         let (directory, mut files, like) = empty();
         let many: Vec<String> = (0..MAX_KEYWORDS).map(|n| format!("k{n}")).collect();
-        let positions = files.add(&keywords(&many), Flags::NONE, &like).unwrap().unwrap();
+        let positions = files
+            .add(&keywords(&many), Flags::NONE, &like)
+            .unwrap()
+            .unwrap();
         assert_eq!(positions, (0..MAX_KEYWORDS).collect::<Vec<_>>());
-        assert_eq!(files.add(&keywords(["one more"].map(|_| "onemore")), Flags::NONE, &like).unwrap(), None);
-        let flags = Flags::NONE.with_keyword(3).with_keyword(26).with_keyword(58);
-        files.set_extra(&BTreeMap::from([(b"1.a b".to_vec(), flags), (b"2.b".to_vec(), Flags::NONE.with_keyword(1))]), &like).unwrap();
+        assert_eq!(
+            files
+                .add(
+                    &keywords(["one more"].map(|_| "onemore")),
+                    Flags::NONE,
+                    &like
+                )
+                .unwrap(),
+            None
+        );
+        let flags = Flags::NONE
+            .with_keyword(3)
+            .with_keyword(26)
+            .with_keyword(58);
+        files
+            .set_extra(
+                &BTreeMap::from([
+                    (b"1.a b".to_vec(), flags),
+                    (b"2.b".to_vec(), Flags::NONE.with_keyword(1)),
+                ]),
+                &like,
+            )
+            .unwrap();
         let mut other = KeywordFiles::new(directory.path());
         other.look().unwrap();
-        assert_eq!(other.extra(b"1.a b"), Flags::NONE.with_keyword(26).with_keyword(58));
+        assert_eq!(
+            other.extra(b"1.a b"),
+            Flags::NONE.with_keyword(26).with_keyword(58)
+        );
         assert_eq!(other.extra(b"2.b"), Flags::NONE);
         assert_eq!(other.table().iter().count(), MAX_KEYWORDS);
-        files.set_extra(&BTreeMap::from([(b"1.a b".to_vec(), Flags::NONE)]), &like).unwrap();
+        files
+            .set_extra(&BTreeMap::from([(b"1.a b".to_vec(), Flags::NONE)]), &like)
+            .unwrap();
         other.look().unwrap();
         assert_eq!(other.extra(b"1.a b"), Flags::NONE);
     }
@@ -324,11 +427,30 @@ mod tests {
     #[test]
     fn lines_that_make_no_sense_are_passed_over_and_kept() {
         let (directory, mut files, like) = empty();
-        durable::replace(&directory.path().join("dovecot-keywords"), b"0 a\nx\n26 z\n1 A\n3 \n4 b(ad\n-1 q\n2 c\n", &like).unwrap();
+        durable::replace(
+            &directory.path().join("dovecot-keywords"),
+            b"0 a\nx\n26 z\n1 A\n3 \n4 b(ad\n-1 q\n2 c\n",
+            &like,
+        )
+        .unwrap();
         files.look().unwrap();
-        let known: Vec<_> = files.table().iter().map(|(index, keyword)| (index, keyword.to_string())).collect();
+        let known: Vec<_> = files
+            .table()
+            .iter()
+            .map(|(index, keyword)| (index, keyword.to_string()))
+            .collect();
         assert_eq!(known, [(0, "a".to_owned()), (2, "c".to_owned())]);
-        assert_eq!(files.add(&keywords(["d", "e", "f"]), Flags::NONE, &like).unwrap(), Some(vec![1, 3, 5]));
-        assert!(fs::read(directory.path().join("dovecot-keywords")).unwrap().windows(8).any(|window| window == b"4 b(ad\n5"));
+        assert_eq!(
+            files
+                .add(&keywords(["d", "e", "f"]), Flags::NONE, &like)
+                .unwrap(),
+            Some(vec![1, 3, 5])
+        );
+        assert!(
+            fs::read(directory.path().join("dovecot-keywords"))
+                .unwrap()
+                .windows(8)
+                .any(|window| window == b"4 b(ad\n5")
+        );
     }
 }

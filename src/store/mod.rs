@@ -44,6 +44,7 @@ mod template;
 mod transfer;
 mod uid_validity;
 mod uidlist;
+mod uidlist_file;
 mod watch;
 
 pub use folders::Layout;

@@ -17,7 +17,7 @@ use super::keywords::KeywordFiles;
 use super::maildrop::Maildrop;
 use super::scan::{DirectoryState, Stamp};
 use super::spool::{Place, Spool};
-use super::uidlist::{LockedUidList, Look, UidListFile};
+use super::uidlist_file::{LockedUidList, Look, UidListFile};
 use super::watch::Signal;
 use super::{clock, courier};
 use crate::durable::{self, Ownership};

@@ -26,10 +26,19 @@ const STALE_AFTER: Duration = Duration::from_secs(120);
 
 /// Names by which programs know a mailbox of some use; the first that exists gets it.
 const WELL_KNOWN: [(SpecialUse, &[&str]); 5] = [
-    (SpecialUse::Sent, &["Sent", "Sent Messages", "Sent Items", "Sent Mail"]),
+    (
+        SpecialUse::Sent,
+        &["Sent", "Sent Messages", "Sent Items", "Sent Mail"],
+    ),
     (SpecialUse::Drafts, &["Drafts", "Draft"]),
-    (SpecialUse::Junk, &["Junk", "Spam", "Junk E-mail", "Junk Email"]),
-    (SpecialUse::Trash, &["Trash", "Deleted Messages", "Deleted Items"]),
+    (
+        SpecialUse::Junk,
+        &["Junk", "Spam", "Junk E-mail", "Junk Email"],
+    ),
+    (
+        SpecialUse::Trash,
+        &["Trash", "Deleted Messages", "Deleted Items"],
+    ),
     (SpecialUse::Archive, &["Archive", "Archives"]),
 ];
 
@@ -54,7 +63,11 @@ impl SpecialUses {
     ///
     /// # Errors
     /// [`io::ErrorKind::TimedOut`] when the lock was not to be had, and what the system says.
-    pub(super) fn update(root: &Path, like: &Ownership, change: impl FnOnce(&mut Self)) -> io::Result<()> {
+    pub(super) fn update(
+        root: &Path,
+        like: &Ownership,
+        change: impl FnOnce(&mut Self),
+    ) -> io::Result<()> {
         let path = root.join(NAME);
         let lock = DotLock::acquire(&path, like, LOCK_TIMEOUT, STALE_AFTER)?;
         let before = Self::read(root)?;
@@ -76,9 +89,15 @@ impl SpecialUses {
         }
         let mut uses = BTreeMap::new();
         for line in lines {
-            let Some((words, levels)) = line.split_once('\t') else { continue };
-            let known: Vec<SpecialUse> = words.split(' ').filter_map(SpecialUse::from_name).collect();
-            if let (Ok(name), false) = (MailboxName::from_levels(levels.split('\t')), known.is_empty()) {
+            let Some((words, levels)) = line.split_once('\t') else {
+                continue;
+            };
+            let known: Vec<SpecialUse> =
+                words.split(' ').filter_map(SpecialUse::from_name).collect();
+            if let (Ok(name), false) = (
+                MailboxName::from_levels(levels.split('\t')),
+                known.is_empty(),
+            ) {
                 uses.insert(name, known);
             }
         }
@@ -89,14 +108,20 @@ impl SpecialUses {
     fn print(&self) -> String {
         let mut text = "1\n".to_owned();
         for (name, uses) in &self.0 {
-            let words: Vec<&str> = uses.iter().map(|special_use| special_use.as_str()).collect();
+            let words: Vec<&str> = uses
+                .iter()
+                .map(|special_use| special_use.as_str())
+                .collect();
             text.push_str(&format!("{}\t{}\n", words.join(" "), name.join('\t')));
         }
         text
     }
 
     /// What each of these mailboxes is for: as recorded, and by well-known names for uses that are recorded for none of them.
-    pub(super) fn assign<'a>(&self, names: impl IntoIterator<Item = &'a MailboxName>) -> BTreeMap<&'a MailboxName, Vec<SpecialUse>> {
+    pub(super) fn assign<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a MailboxName>,
+    ) -> BTreeMap<&'a MailboxName, Vec<SpecialUse>> {
         let names: Vec<&MailboxName> = names.into_iter().collect();
         let mut assigned: BTreeMap<&MailboxName, Vec<SpecialUse>> = BTreeMap::new();
         for name in &names {
@@ -108,8 +133,12 @@ impl SpecialUses {
             if assigned.values().any(|uses| uses.contains(&special_use)) {
                 continue;
             }
-            let is_called = |name: &&&MailboxName, text: &str| name.levels().len() == 1 && name.leaf().eq_ignore_ascii_case(text);
-            let found = known.iter().find_map(|text| names.iter().find(|name| is_called(name, text)));
+            let is_called = |name: &&&MailboxName, text: &str| {
+                name.levels().len() == 1 && name.leaf().eq_ignore_ascii_case(text)
+            };
+            let found = known
+                .iter()
+                .find_map(|text| names.iter().find(|name| is_called(name, text)));
             if let Some(name) = found {
                 assigned.entry(name).or_default().push(special_use);
             }
@@ -129,7 +158,10 @@ impl SpecialUses {
     /// Follows a rename, of the mailbox and of those below it.
     pub(super) fn rename(&mut self, from: &MailboxName, to: &MailboxName) {
         let moved = |name: MailboxName| name.moved(from, to).unwrap_or(name);
-        self.0 = std::mem::take(&mut self.0).into_iter().map(|(name, uses)| (moved(name), uses)).collect();
+        self.0 = std::mem::take(&mut self.0)
+            .into_iter()
+            .map(|(name, uses)| (moved(name), uses))
+            .collect();
     }
 
     /// True if nothing is recorded.
@@ -153,7 +185,10 @@ mod tests {
         assert!(SpecialUses::read(root).unwrap().is_empty());
         SpecialUses::update(root, &like, |uses| {
             uses.set(&name("Gesendet"), &[SpecialUse::Sent]);
-            uses.set(&name("Work/Müll"), &[SpecialUse::Junk, SpecialUse::Important]);
+            uses.set(
+                &name("Work/Müll"),
+                &[SpecialUse::Junk, SpecialUse::Important],
+            );
             uses.set(&name("gone"), &[SpecialUse::All]);
         })
         .unwrap();
@@ -163,23 +198,53 @@ mod tests {
         })
         .unwrap();
         let text = std::fs::read(root.join(NAME)).unwrap();
-        assert_eq!(String::from_utf8(text).unwrap(), "1\n\\Sent\tGesendet\n\\Junk \\Important\tOffice\tMüll\n");
+        assert_eq!(
+            String::from_utf8(text).unwrap(),
+            "1\n\\Sent\tGesendet\n\\Junk \\Important\tOffice\tMüll\n"
+        );
     }
 
     #[test]
     fn well_known_names_stand_in_for_what_is_not_recorded() {
         let mut uses = SpecialUses::default();
         uses.set(&name("Gesendet"), &[SpecialUse::Sent]);
-        let names = ["Sent", "Gesendet", "spam", "Deleted Items", "Work/Drafts", "Archives", "Trash"].map(name);
+        let names = [
+            "Sent",
+            "Gesendet",
+            "spam",
+            "Deleted Items",
+            "Work/Drafts",
+            "Archives",
+            "Trash",
+        ]
+        .map(name);
         let assigned = uses.assign(&names);
-        let plain: BTreeMap<String, Vec<SpecialUse>> = assigned.into_iter().map(|(name, uses)| (name.to_string(), uses)).collect();
-        let expected = [("Archives", SpecialUse::Archive), ("Gesendet", SpecialUse::Sent), ("Trash", SpecialUse::Trash), ("spam", SpecialUse::Junk)];
-        assert_eq!(plain, expected.into_iter().map(|(name, special_use)| (name.to_owned(), vec![special_use])).collect());
+        let plain: BTreeMap<String, Vec<SpecialUse>> = assigned
+            .into_iter()
+            .map(|(name, uses)| (name.to_string(), uses))
+            .collect();
+        let expected = [
+            ("Archives", SpecialUse::Archive),
+            ("Gesendet", SpecialUse::Sent),
+            ("Trash", SpecialUse::Trash),
+            ("spam", SpecialUse::Junk),
+        ];
+        assert_eq!(
+            plain,
+            expected
+                .into_iter()
+                .map(|(name, special_use)| (name.to_owned(), vec![special_use]))
+                .collect()
+        );
     }
 
     #[test]
     fn rubbish_is_passed_over() {
-        for (text, count) in [("", 0), ("2\n\\Sent\tSent\n", 0), ("1\n\\Sent\n\\Nonsense\tx\n\\Sent\t\t\n\\Junk\tJunk\n", 1)] {
+        for (text, count) in [
+            ("", 0),
+            ("2\n\\Sent\tSent\n", 0),
+            ("1\n\\Sent\n\\Nonsense\tx\n\\Sent\t\t\n\\Junk\tJunk\n", 1),
+        ] {
             assert_eq!(SpecialUses::parse(text.as_bytes()).0.len(), count, "{text}");
         }
     }

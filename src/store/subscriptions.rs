@@ -31,7 +31,10 @@ const STALE_AFTER: Duration = Duration::from_secs(120);
 /// What the system says; a missing file is none.
 pub(super) fn read(root: &Path, layout: Layout) -> io::Result<BTreeSet<MailboxName>> {
     match read_lines(root, layout)? {
-        Some(lines) => Ok(lines.into_iter().filter_map(|line| parse_line(&line)).collect()),
+        Some(lines) => Ok(lines
+            .into_iter()
+            .filter_map(|line| parse_line(&line))
+            .collect()),
         None => Ok(courier::subscriptions(root)?.unwrap_or_default()),
     }
 }
@@ -40,12 +43,21 @@ pub(super) fn read(root: &Path, layout: Layout) -> io::Result<BTreeSet<MailboxNa
 ///
 /// # Errors
 /// [`io::ErrorKind::TimedOut`] when the lock was not to be had, and what the system says.
-pub(super) fn change(root: &Path, layout: Layout, like: &Ownership, changes: &[(MailboxName, bool)]) -> io::Result<()> {
+pub(super) fn change(
+    root: &Path,
+    layout: Layout,
+    like: &Ownership,
+    changes: &[(MailboxName, bool)],
+) -> io::Result<()> {
     let path = root.join(NAME);
     let lock = DotLock::acquire(&path, like, LOCK_TIMEOUT, STALE_AFTER)?;
     let before = match read_lines(root, layout)? {
         Some(lines) => lines,
-        None => courier::subscriptions(root)?.unwrap_or_default().iter().map(print_line).collect(),
+        None => courier::subscriptions(root)?
+            .unwrap_or_default()
+            .iter()
+            .map(print_line)
+            .collect(),
     };
     let mut lines = before.clone();
     for (name, subscribed) in changes {
@@ -79,7 +91,10 @@ fn read_lines(root: &Path, layout: Layout) -> io::Result<Option<Vec<Vec<u8>>>> {
 
 /// The lines of a text, brought to version 2 form.
 pub(super) fn lines_of(text: &[u8], layout: Layout) -> Vec<Vec<u8>> {
-    let mut lines = text.split(|octet| *octet == b'\n').filter(|line| !line.is_empty()).peekable();
+    let mut lines = text
+        .split(|octet| *octet == b'\n')
+        .filter(|line| !line.is_empty())
+        .peekable();
     if lines.peek().is_some_and(|first| first.starts_with(b"V\t")) {
         return lines.skip(1).map(<[u8]>::to_vec).collect();
     }
@@ -138,15 +153,34 @@ mod tests {
     }
 
     fn names(text: &[u8], layout: Layout) -> Vec<String> {
-        lines_of(text, layout).iter().filter_map(|line| parse_line(line)).map(|name| name.to_string()).collect()
+        lines_of(text, layout)
+            .iter()
+            .filter_map(|line| parse_line(line))
+            .map(|name| name.to_string())
+            .collect()
     }
 
     #[test]
     fn reads_both_versions() {
-        assert_eq!(names(b"V\t2\n\nINBOX\nProjects\t2026\nM&APw-ll\n", Layout::Fs), ["INBOX", "Projects/2026", "Müll"]);
-        assert_eq!(names(b"inbox\nProjects.2026\n", Layout::MaildirPlusPlus), ["INBOX", "Projects/2026"]);
-        assert_eq!(names(b"Projects/2026\na.b\n", Layout::Fs), ["Projects/2026", "a.b"]);
-        assert_eq!(names("V\t2\n\nMüll\n\x01x\n\n\t\na\x01tb\n".as_bytes(), Layout::Fs), ["Müll"]);
+        assert_eq!(
+            names(b"V\t2\n\nINBOX\nProjects\t2026\nM&APw-ll\n", Layout::Fs),
+            ["INBOX", "Projects/2026", "Müll"]
+        );
+        assert_eq!(
+            names(b"inbox\nProjects.2026\n", Layout::MaildirPlusPlus),
+            ["INBOX", "Projects/2026"]
+        );
+        assert_eq!(
+            names(b"Projects/2026\na.b\n", Layout::Fs),
+            ["Projects/2026", "a.b"]
+        );
+        assert_eq!(
+            names(
+                "V\t2\n\nMüll\n\x01x\n\n\t\na\x01tb\n".as_bytes(),
+                Layout::Fs
+            ),
+            ["Müll"]
+        );
         assert!(names(b"", Layout::Fs).is_empty());
     }
 
@@ -156,9 +190,26 @@ mod tests {
         let (root, like) = (directory.path(), Ownership::of(directory.path()).unwrap());
         durable::replace(&root.join(NAME), b"V\t2\n\nSent\n\x01x\n", &like).unwrap();
         let layout = Layout::MaildirPlusPlus;
-        change(root, layout, &like, &[(name("Work/a.b"), true), (name("Müll"), true), (name("Sent"), false), (name("absent"), false)]).unwrap();
-        assert_eq!(std::fs::read(root.join(NAME)).unwrap(), b"V\t2\n\n\x01x\nWork\ta.b\nM&APw-ll\n");
-        assert_eq!(read(root, layout).unwrap(), [name("Work/a.b"), name("Müll")].into());
+        change(
+            root,
+            layout,
+            &like,
+            &[
+                (name("Work/a.b"), true),
+                (name("Müll"), true),
+                (name("Sent"), false),
+                (name("absent"), false),
+            ],
+        )
+        .unwrap();
+        assert_eq!(
+            std::fs::read(root.join(NAME)).unwrap(),
+            b"V\t2\n\n\x01x\nWork\ta.b\nM&APw-ll\n"
+        );
+        assert_eq!(
+            read(root, layout).unwrap(),
+            [name("Work/a.b"), name("Müll")].into()
+        );
     }
 
     #[test]

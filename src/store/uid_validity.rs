@@ -22,11 +22,24 @@ const ATTEMPTS: usize = 100;
 ///
 /// # Errors
 /// What the system says.
-pub(super) fn allocate(root: &Path, like: &Ownership, now: u64, floor: Option<UidValidity>) -> io::Result<UidValidity> {
+pub(super) fn allocate(
+    root: &Path,
+    like: &Ownership,
+    now: u64,
+    floor: Option<UidValidity>,
+) -> io::Result<UidValidity> {
     let floor = floor.map_or(0, UidValidity::value);
     take(root, like, |recorded| {
-        let least = if recorded.is_some() { 0 } else { u32::try_from(now).unwrap_or(u32::MAX) };
-        recorded.unwrap_or(0).max(floor).saturating_add(1).max(least)
+        let least = if recorded.is_some() {
+            0
+        } else {
+            u32::try_from(now).unwrap_or(u32::MAX)
+        };
+        recorded
+            .unwrap_or(0)
+            .max(floor)
+            .saturating_add(1)
+            .max(least)
     })
 }
 
@@ -37,7 +50,10 @@ pub(super) fn allocate(root: &Path, like: &Ownership, now: u64, floor: Option<Ui
 pub(super) fn note_used(root: &Path, like: &Ownership, used: UidValidity) -> io::Result<()> {
     match recorded(root)?.value {
         Some(value) if value >= used.value() => Ok(()),
-        _ => take(root, like, |recorded| recorded.unwrap_or(0).max(used.value())).map(drop),
+        _ => take(root, like, |recorded| {
+            recorded.unwrap_or(0).max(used.value())
+        })
+        .map(drop),
     }
 }
 
@@ -60,12 +76,17 @@ fn recorded(root: &Path) -> io::Result<Recorded> {
     for entry in fs::read_dir(root)? {
         let entry = entry?;
         let name = entry.file_name();
-        let value = name.to_str().and_then(|name| parse(name.strip_prefix(NAME)?.strip_prefix('.')?.as_bytes()));
+        let value = name
+            .to_str()
+            .and_then(|name| parse(name.strip_prefix(NAME)?.strip_prefix('.')?.as_bytes()));
         tokens.extend(value.map(|value| (value, entry.path())));
     }
     let greatest = tokens.into_iter().max();
     let value = in_file.max(greatest.as_ref().map(|(value, _)| *value));
-    Ok(Recorded { value, token: greatest.map(|(_, path)| path) })
+    Ok(Recorded {
+        value,
+        token: greatest.map(|(_, path)| path),
+    })
 }
 
 /// Eight hex digits.
@@ -74,23 +95,33 @@ fn parse(text: &[u8]) -> Option<u32> {
 }
 
 /// Takes the value that `choose` makes of the one recorded.
-fn take(root: &Path, like: &Ownership, choose: impl Fn(Option<u32>) -> u32) -> io::Result<UidValidity> {
+fn take(
+    root: &Path,
+    like: &Ownership,
+    choose: impl Fn(Option<u32>) -> u32,
+) -> io::Result<UidValidity> {
     for _ in 0..ATTEMPTS {
         let before = recorded(root)?;
         let value = choose(before.value);
         let token = root.join(format!("{NAME}.{value:08x}"));
         let taken = match &before.token {
             Some(old) => fs::rename(old, &token),
-            None => durable::create_new(&token, like).and_then(|file| file.set_permissions(fs::Permissions::from_mode(0o444))),
+            None => durable::create_new(&token, like)
+                .and_then(|file| file.set_permissions(fs::Permissions::from_mode(0o444))),
         };
         match taken {
             Ok(()) => {
                 // replaced as a whole, and durable with its directory, in which the token was renamed
                 durable::replace(&root.join(NAME), format!("{value:08x}").as_bytes(), like)?;
-                return UidValidity::new(value).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData));
+                return UidValidity::new(value)
+                    .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData));
             }
             // somebody else was quicker
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+                ) => {}
             Err(error) => return Err(error),
         }
     }
@@ -103,7 +134,11 @@ fn take(root: &Path, like: &Ownership, choose: impl Fn(Option<u32>) -> u32) -> i
 /// What the system says.
 pub(super) fn highest(folders: &Folders) -> io::Result<Option<UidValidity>> {
     let mut highest = None;
-    for directory in folders.list()?.into_iter().filter_map(|folder| folder.directory) {
+    for directory in folders
+        .list()?
+        .into_iter()
+        .filter_map(|folder| folder.directory)
+    {
         let mut line = Vec::new();
         match fs::File::open(directory.join("dovecot-uidlist")) {
             Ok(file) => io::BufReader::new(file).read_until(b'\n', &mut line)?,
@@ -122,22 +157,38 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn files(root: &Path) -> BTreeSet<String> {
-        fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        fs::read_dir(root)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 
     #[test]
     fn values_only_rise() {
         let directory = tempfile::tempdir().unwrap();
         let (root, like) = (directory.path(), Ownership::of(directory.path()).unwrap());
-        let value = |now, floor| allocate(root, &like, now, UidValidity::new(floor)).unwrap().value();
+        let value = |now, floor| {
+            allocate(root, &like, now, UidValidity::new(floor))
+                .unwrap()
+                .value()
+        };
         assert_eq!(value(1000, 0), 1000);
         assert_eq!(value(5, 0), 1001, "the clock went back");
-        assert_eq!(value(9_999_999, 0), 1002, "one after the other, however late it is");
+        assert_eq!(
+            value(9_999_999, 0),
+            1002,
+            "one after the other, however late it is"
+        );
         assert_eq!(value(0, 2000), 2001);
         note_used(root, &like, UidValidity::new(3000).unwrap()).unwrap();
         note_used(root, &like, UidValidity::new(7).unwrap()).unwrap();
         assert_eq!(value(0, 0), 3001);
-        assert_eq!(files(root), ["dovecot-uidvalidity", "dovecot-uidvalidity.00000bb9"].map(str::to_owned).into());
+        assert_eq!(
+            files(root),
+            ["dovecot-uidvalidity", "dovecot-uidvalidity.00000bb9"]
+                .map(str::to_owned)
+                .into()
+        );
         assert_eq!(fs::read(root.join(NAME)).unwrap(), b"00000bb9");
     }
 
@@ -148,9 +199,19 @@ mod tests {
         allocate(root, &like, 10, None).unwrap();
         let values: Vec<u32> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4)
-                .map(|_| scope.spawn(|| (0..10).filter_map(|_| allocate(root, &like, 10, None).ok()).map(UidValidity::value).collect::<Vec<_>>()))
+                .map(|_| {
+                    scope.spawn(|| {
+                        (0..10)
+                            .filter_map(|_| allocate(root, &like, 10, None).ok())
+                            .map(UidValidity::value)
+                            .collect::<Vec<_>>()
+                    })
+                })
                 .collect();
-            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+            threads
+                .into_iter()
+                .flat_map(|thread| thread.join().unwrap())
+                .collect()
         });
         assert!(!values.is_empty());
         assert_eq!(values.iter().collect::<BTreeSet<_>>().len(), values.len());
@@ -161,7 +222,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (root, like) = (directory.path(), Ownership::of(directory.path()).unwrap());
         allocate(root, &like, 16, None).unwrap();
-        fs::rename(root.join("dovecot-uidvalidity.00000010"), root.join("dovecot-uidvalidity.00000011")).unwrap();
+        fs::rename(
+            root.join("dovecot-uidvalidity.00000010"),
+            root.join("dovecot-uidvalidity.00000011"),
+        )
+        .unwrap();
         assert_eq!(allocate(root, &like, 0, None).unwrap().value(), 18);
         durable::replace(&root.join(NAME), b"rubbish", &like).unwrap();
         assert_eq!(allocate(root, &like, 0, None).unwrap().value(), 19);

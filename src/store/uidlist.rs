@@ -61,7 +61,9 @@ pub(super) struct Record<'a> {
 impl<'a> Record<'a> {
     /// Value of an extension field: `S`, `W` sizes, `P` POP3 unique-id, `O` POP3 order, `G` GUID.
     pub(super) fn field(&self, key: u8) -> Option<&'a [u8]> {
-        self.fields.split(|octet| *octet == b' ').find_map(|field| field.strip_prefix(&[key]))
+        self.fields
+            .split(|octet| *octet == b' ')
+            .find_map(|field| field.strip_prefix(&[key]))
     }
 
     /// All extension fields as they stand, to be given to [`NewRecord`] or [`Edit::Fields`].
@@ -117,7 +119,15 @@ impl Damage {
 impl UidList {
     /// An empty list.
     pub(super) const fn new(uid_validity: UidValidity, guid: [u8; 16]) -> Self {
-        Self { text: Vec::new(), entries: Vec::new(), uid_validity, next: 1, guid: Some(guid), other: Vec::new(), version: 3 }
+        Self {
+            text: Vec::new(),
+            entries: Vec::new(),
+            uid_validity,
+            next: 1,
+            guid: Some(guid),
+            other: Vec::new(),
+            version: 3,
+        }
     }
 
     /// Reads a whole list, version 3 or 1. None if not even UIDVALIDITY can be found and no `fallback` is given. A last line without
@@ -125,7 +135,10 @@ impl UidList {
     pub(super) fn parse(text: Vec<u8>, fallback: Option<UidValidity>) -> Option<(Self, Damage)> {
         let end = memchr::memchr(b'\n', &text).unwrap_or(text.len());
         let header = text.get(..end).and_then(parse_header);
-        let mut damage = Damage { header: header.is_none(), ..Damage::default() };
+        let mut damage = Damage {
+            header: header.is_none(),
+            ..Damage::default()
+        };
         let header = match header {
             Some(header) => header,
             None => Header::salvage(text.get(..end).unwrap_or_default(), fallback)?,
@@ -174,7 +187,10 @@ impl UidList {
             start += line.len() + 1;
         }
         if !rising {
-            let before = self.entries.get(known.wrapping_sub(1)).map_or(0, |entry| entry.uid.value());
+            let before = self
+                .entries
+                .get(known.wrapping_sub(1))
+                .map_or(0, |entry| entry.uid.value());
             let read = self.entries.split_off(known);
             let (kept, dropped) = longest_rising(read, before);
             self.entries.extend(kept);
@@ -192,7 +208,12 @@ impl UidList {
     fn raise_above_known(&mut self, doubtful: &[u32]) {
         let last = self.entries.last().map_or(0, |entry| entry.uid.value());
         let limit = last.max(self.next).saturating_add(PLAUSIBLE_GAP);
-        let doubtful = doubtful.iter().copied().filter(|uid| *uid <= limit).max().unwrap_or(0);
+        let doubtful = doubtful
+            .iter()
+            .copied()
+            .filter(|uid| *uid <= limit)
+            .max()
+            .unwrap_or(0);
         self.next = self.next.max(last.max(doubtful).saturating_add(1));
     }
 
@@ -232,13 +253,18 @@ impl UidList {
     }
 
     /// Records, UIDs rising. Some may be of files that are gone; of two with one name the later one counts.
-    pub(super) fn records(&self) -> impl DoubleEndedIterator<Item = Record<'_>> + ExactSizeIterator {
+    pub(super) fn records(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = Record<'_>> + ExactSizeIterator {
         self.entries.iter().map(|entry| self.at(*entry))
     }
 
     /// The record of a UID.
     pub(super) fn record(&self, uid: Uid) -> Option<Record<'_>> {
-        let at = self.entries.binary_search_by_key(&uid, |entry| entry.uid).ok()?;
+        let at = self
+            .entries
+            .binary_search_by_key(&uid, |entry| entry.uid)
+            .ok()?;
         self.entries.get(at).map(|entry| self.at(*entry))
     }
 
@@ -246,9 +272,19 @@ impl UidList {
     fn at(&self, entry: Entry) -> Record<'_> {
         let start = entry.start as usize;
         let middle = start + usize::from(entry.fields);
-        let fields = self.text.get(start..middle.saturating_sub(1)).unwrap_or_default();
-        let base = self.text.get(middle..middle + usize::from(entry.base)).unwrap_or_default();
-        Record { uid: entry.uid, base, fields: fields.strip_suffix(b" ").unwrap_or(fields) }
+        let fields = self
+            .text
+            .get(start..middle.saturating_sub(1))
+            .unwrap_or_default();
+        let base = self
+            .text
+            .get(middle..middle + usize::from(entry.base))
+            .unwrap_or_default();
+        Record {
+            uid: entry.uid,
+            base,
+            fields: fields.strip_suffix(b" ").unwrap_or(fields),
+        }
     }
 
     /// The lines for new records and their UIDs; none if there are not enough UIDs left. Names that no list can hold get none.
@@ -257,7 +293,15 @@ impl UidList {
         let mut next = self.uid_next();
         for record in records {
             let uid = next?;
-            push_record(&Record { uid, base: record.base, fields: record.fields }, record.fields, &mut lines);
+            push_record(
+                &Record {
+                    uid,
+                    base: record.base,
+                    fields: record.fields,
+                },
+                record.fields,
+                &mut lines,
+            );
             uids.push(uid);
             next = uid.next();
         }
@@ -270,7 +314,10 @@ impl UidList {
         out.extend_from_slice(format!("3 V{} N{}", self.uid_validity, self.next).as_bytes());
         if let Some(guid) = self.guid {
             out.extend_from_slice(b" G");
-            out.extend(guid.iter().flat_map(|octet| format!("{octet:02x}").into_bytes()));
+            out.extend(
+                guid.iter()
+                    .flat_map(|octet| format!("{octet:02x}").into_bytes()),
+            );
         }
         if !self.other.is_empty() {
             out.push(b' ');
@@ -325,19 +372,36 @@ struct Header {
 impl Header {
     /// What can be had of a damaged header: a `V` field, or what was known before.
     fn salvage(line: &[u8], fallback: Option<UidValidity>) -> Option<Self> {
-        let found = || line.split(|octet| *octet == b' ').find_map(|field| UidValidity::new(number(field.strip_prefix(b"V")?)?));
+        let found = || {
+            line.split(|octet| *octet == b' ')
+                .find_map(|field| UidValidity::new(number(field.strip_prefix(b"V")?)?))
+        };
         let uid_validity = fallback.or_else(found)?;
-        Some(Self { version: 3, uid_validity, next: 1, guid: None, other: Vec::new() })
+        Some(Self {
+            version: 3,
+            uid_validity,
+            next: 1,
+            guid: None,
+            other: Vec::new(),
+        })
     }
 }
 
 /// `3 V<uidvalidity> N<next> [G<guid>] …` or `1 <uidvalidity> <next>`
 fn parse_header(line: &[u8]) -> Option<Header> {
-    let mut fields = line.split(|octet| *octet == b' ').filter(|field| !field.is_empty());
+    let mut fields = line
+        .split(|octet| *octet == b' ')
+        .filter(|field| !field.is_empty());
     let version = fields.next()?;
     if version == b"1" {
         let uid_validity = UidValidity::new(number(fields.next()?)?)?;
-        return Some(Header { version: 1, uid_validity, next: number(fields.next()?)?, guid: None, other: Vec::new() });
+        return Some(Header {
+            version: 1,
+            uid_validity,
+            next: number(fields.next()?)?,
+            guid: None,
+            other: Vec::new(),
+        });
     }
     if version != b"3" {
         return None;
@@ -356,7 +420,13 @@ fn parse_header(line: &[u8]) -> Option<Header> {
             }
         }
     }
-    Some(Header { version: 3, uid_validity: uid_validity?, next: next?, guid, other })
+    Some(Header {
+        version: 3,
+        uid_validity: uid_validity?,
+        next: next?,
+        guid,
+        other,
+    })
 }
 
 /// 32 hex digits.
@@ -373,27 +443,48 @@ fn number(text: &[u8]) -> Option<u32> {
     if text.is_empty() || text.len() > 10 {
         return None;
     }
-    let digit = |value: u32, octet: &u8| octet.is_ascii_digit().then(|| value.checked_mul(10)?.checked_add(u32::from(octet - b'0')))?;
+    let digit = |value: u32, octet: &u8| {
+        octet
+            .is_ascii_digit()
+            .then(|| value.checked_mul(10)?.checked_add(u32::from(octet - b'0')))?
+    };
     text.iter().try_fold(0_u32, digit)
 }
 
 /// Reads a record that begins at an offset of the text; for a damaged one its UID, if that could be read.
 fn parse_line(line: &[u8], start: usize, version: u8) -> Result<Entry, Option<u32>> {
     let blank = memchr::memchr(b' ', line).ok_or(None)?;
-    let value = number(line.get(..blank).unwrap_or_default()).and_then(NonZeroU32::new).ok_or(None)?;
+    let value = number(line.get(..blank).unwrap_or_default())
+        .and_then(NonZeroU32::new)
+        .ok_or(None)?;
     let uid = Uid::from(value);
     let damaged = Some(value.get());
     let rest = line.get(blank + 1..).unwrap_or_default();
-    let fields = if version == 1 { 0 } else { fields_octets(rest).ok_or(damaged)? };
+    let fields = if version == 1 {
+        0
+    } else {
+        fields_octets(rest).ok_or(damaged)?
+    };
     let base = rest.get(fields..).unwrap_or_default();
-    let base = base.get(..memchr::memchr(b':', base).unwrap_or(base.len())).unwrap_or_default();
+    let base = base
+        .get(..memchr::memchr(b':', base).unwrap_or(base.len()))
+        .unwrap_or_default();
     if uid > Uid::MAX || base.is_empty() || memchr::memchr2(b'/', 0, base).is_some() {
         return Err(damaged);
     }
-    let (Ok(start), Ok(fields), Ok(base)) = (u32::try_from(start + blank + 1), u16::try_from(fields), u16::try_from(base.len())) else {
+    let (Ok(start), Ok(fields), Ok(base)) = (
+        u32::try_from(start + blank + 1),
+        u16::try_from(fields),
+        u16::try_from(base.len()),
+    ) else {
         return Err(damaged);
     };
-    Ok(Entry { uid, start, fields, base })
+    Ok(Entry {
+        uid,
+        start,
+        fields,
+        base,
+    })
 }
 
 /// Octets up to and with the colon before the file name: extension fields, each ended by a blank.
@@ -418,7 +509,11 @@ fn longest_rising(entries: Vec<Entry>, before: u32) -> (Vec<Entry>, Vec<Entry>) 
             continue;
         }
         let length = tails.partition_point(|tail| uid_at(*tail) < value);
-        previous.push(length.checked_sub(1).and_then(|shorter| tails.get(shorter).copied()));
+        previous.push(
+            length
+                .checked_sub(1)
+                .and_then(|shorter| tails.get(shorter).copied()),
+        );
         match tails.get_mut(length) {
             Some(tail) => *tail = at,
             None => tails.push(at),
@@ -432,8 +527,12 @@ fn longest_rising(entries: Vec<Entry>, before: u32) -> (Vec<Entry>, Vec<Entry>) 
         }
         at = previous.get(here).copied().flatten();
     }
-    let (kept, dropped): (Vec<_>, Vec<_>) = entries.into_iter().zip(keep).partition(|(_, keep)| *keep);
-    (kept.into_iter().map(|(entry, _)| entry).collect(), dropped.into_iter().map(|(entry, _)| entry).collect())
+    let (kept, dropped): (Vec<_>, Vec<_>) =
+        entries.into_iter().zip(keep).partition(|(_, keep)| *keep);
+    (
+        kept.into_iter().map(|(entry, _)| entry).collect(),
+        dropped.into_iter().map(|(entry, _)| entry).collect(),
+    )
 }
 
 #[cfg(test)]

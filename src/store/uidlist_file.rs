@@ -49,7 +49,11 @@ struct Stamp {
 impl Stamp {
     /// Of a file.
     fn of(metadata: &Metadata) -> Self {
-        Self { identity: (metadata.dev(), metadata.ino()), size: metadata.size(), modified: (metadata.mtime(), metadata.mtime_nsec()) }
+        Self {
+            identity: (metadata.dev(), metadata.ino()),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
     }
 }
 
@@ -71,7 +75,13 @@ pub(super) struct UidListFile {
 impl UidListFile {
     /// For the mailbox in a directory; nothing is read yet.
     pub(super) fn new(directory: &Path) -> Self {
-        Self { path: directory.join("dovecot-uidlist"), list: None, stamp: None, known_validity: None, damaged: false }
+        Self {
+            path: directory.join("dovecot-uidlist"),
+            list: None,
+            stamp: None,
+            known_validity: None,
+            damaged: false,
+        }
     }
 
     /// The list as last read; none before the first look, or if there is none.
@@ -104,7 +114,9 @@ impl UidListFile {
 
     /// Reads what was added, if the file is the one known and only longer.
     fn read_on(&mut self, file: &File, stamp: Stamp) -> io::Result<Option<Look>> {
-        let (Some(list), Some(old)) = (&mut self.list, self.stamp) else { return Ok(None) };
+        let (Some(list), Some(old)) = (&mut self.list, self.stamp) else {
+            return Ok(None);
+        };
         let known = list.text().len();
         if old.identity != stamp.identity || stamp.size < known as u64 {
             return Ok(None);
@@ -112,10 +124,13 @@ impl UidListFile {
         let overlap = known.min(COMPARED_OCTETS);
         let mut start = vec![0; overlap];
         file.read_exact_at(&mut start, 0)?;
-        let mut octets = vec![0; usize::try_from(stamp.size).unwrap_or(usize::MAX) - known + overlap];
+        let mut octets =
+            vec![0; usize::try_from(stamp.size).unwrap_or(usize::MAX) - known + overlap];
         file.read_exact_at(&mut octets, (known - overlap) as u64)?;
         let (tail, added) = octets.split_at_checked(overlap).unwrap_or_default();
-        if list.text().get(known - overlap..) != Some(tail) || list.text().get(..overlap) != Some(&start) {
+        if list.text().get(known - overlap..) != Some(tail)
+            || list.text().get(..overlap) != Some(&start)
+        {
             return Ok(None);
         }
         let whole_lines = memchr::memrchr(b'\n', added).map_or(0, |at| at + 1);
@@ -125,7 +140,11 @@ impl UidListFile {
         if damage.any() {
             self.note_damage(&damage);
         }
-        Ok(Some(if whole_lines == 0 { Look::Unchanged } else { Look::Grown { from } }))
+        Ok(Some(if whole_lines == 0 {
+            Look::Unchanged
+        } else {
+            Look::Grown { from }
+        }))
     }
 
     /// Reads all of it.
@@ -136,7 +155,10 @@ impl UidListFile {
         let Some((list, damage)) = UidList::parse(text, self.known_validity) else {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("{} has no readable UIDVALIDITY; put back a copy, or remove the file to have all messages downloaded anew", self.path.display()),
+                format!(
+                    "{} has no readable UIDVALIDITY; put back a copy, or remove the file to have all messages downloaded anew",
+                    self.path.display()
+                ),
             ));
         };
         self.known_validity = Some(list.uid_validity());
@@ -160,10 +182,17 @@ impl UidListFile {
     ///
     /// # Errors
     /// [`io::ErrorKind::TimedOut`] and what the system says.
-    pub(super) fn lock(&mut self, like: &Ownership, timeout: Duration) -> io::Result<LockedUidList<'_>> {
+    pub(super) fn lock(
+        &mut self,
+        like: &Ownership,
+        timeout: Duration,
+    ) -> io::Result<LockedUidList<'_>> {
         let lock = DotLock::acquire(&self.path, like, timeout, STALE_AFTER)?;
         let mut look = self.look()?;
-        let end = self.list.as_ref().map_or(0, |list| list.text().len() as u64);
+        let end = self
+            .list
+            .as_ref()
+            .map_or(0, |list| list.text().len() as u64);
         if self.stamp.is_some_and(|stamp| stamp.size > end) {
             // the last writer was cut off in the middle of a line: whatever UID it meant is not given again
             durable::append(&self.path, b"\n")?;
@@ -172,7 +201,12 @@ impl UidListFile {
                 (before, _) => before,
             };
         }
-        Ok(LockedUidList { file: self, look, lock, like: *like })
+        Ok(LockedUidList {
+            file: self,
+            look,
+            lock,
+            like: *like,
+        })
     }
 }
 
@@ -219,19 +253,35 @@ impl LockedUidList<'_> {
             self.rewrite(|_| Edit::Keep)?;
         }
         let list = self.file.list.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        let (lines, uids) = list.lines_for(records).ok_or(io::ErrorKind::QuotaExceeded)?;
+        let (lines, uids) = list
+            .lines_for(records)
+            .ok_or(io::ErrorKind::QuotaExceeded)?;
         self.lock.touch()?;
         durable::append(&self.file.path, &lines)?;
         self.file.look()?;
-        let known = |uid: &Uid| self.file.list().is_some_and(|list| list.record(*uid).is_some());
-        if uids.iter().all(known) { Ok(uids) } else { Err(io::Error::other("another program changed the UID list without its lock")) }
+        let known = |uid: &Uid| {
+            self.file
+                .list()
+                .is_some_and(|list| list.record(*uid).is_some())
+        };
+        if uids.iter().all(known) {
+            Ok(uids)
+        } else {
+            Err(io::Error::other(
+                "another program changed the UID list without its lock",
+            ))
+        }
     }
 
     /// True if Dovecot would write the list anew, given how many records are of files that are there.
     pub(super) fn wants_rewrite(&self, live: usize) -> bool {
-        let Some(list) = self.list() else { return false };
+        let Some(list) = self.list() else {
+            return false;
+        };
         let gone = list.len().saturating_sub(live);
-        self.file.damaged || list.version() != 3 || (gone > 0 && gone.saturating_mul(4) >= list.len())
+        self.file.damaged
+            || list.version() != 3
+            || (gone > 0 && gone.saturating_mul(4) >= list.len())
     }
 
     /// Writes the list anew, durably.
@@ -243,7 +293,11 @@ impl LockedUidList<'_> {
         let text = list.print(edit);
         if self.file.damaged {
             let damaged = std::fs::read(&self.file.path)?;
-            durable::replace(&self.file.path.with_extension("damaged"), &damaged, &self.like)?;
+            durable::replace(
+                &self.file.path.with_extension("damaged"),
+                &damaged,
+                &self.like,
+            )?;
         }
         self.write(&text)
     }
@@ -279,7 +333,10 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(5);
 
     fn record(base: &str) -> NewRecord<'_> {
-        NewRecord { base: base.as_bytes(), fields: b"" }
+        NewRecord {
+            base: base.as_bytes(),
+            fields: b"",
+        }
     }
 
     fn values(uids: &[Uid]) -> Vec<u32> {
@@ -293,7 +350,9 @@ mod tests {
         let mut file = UidListFile::new(directory.path());
         assert_eq!(file.look().unwrap(), Look::Missing);
         let mut locked = file.lock(&like, TIMEOUT).unwrap();
-        locked.create(UidList::new(UidValidity::new(77).unwrap(), [1; 16])).unwrap();
+        locked
+            .create(UidList::new(UidValidity::new(77).unwrap(), [1; 16]))
+            .unwrap();
         assert_eq!(values(&locked.append(&[record("a")]).unwrap()), [1]);
         drop(locked);
         (directory, file, like)
@@ -304,11 +363,28 @@ mod tests {
         let (directory, mut first, like) = begun();
         let mut second = UidListFile::new(directory.path());
         assert_eq!(second.look().unwrap(), Look::Replaced);
-        assert_eq!(values(&second.lock(&like, TIMEOUT).unwrap().append(&[record("b"), record("c")]).unwrap()), [2, 3]);
+        assert_eq!(
+            values(
+                &second
+                    .lock(&like, TIMEOUT)
+                    .unwrap()
+                    .append(&[record("b"), record("c")])
+                    .unwrap()
+            ),
+            [2, 3]
+        );
         let mut locked = first.lock(&like, TIMEOUT).unwrap();
         assert_eq!(locked.look(), &Look::Grown { from: 1 });
         assert_eq!(values(&locked.append(&[record("d")]).unwrap()), [4]);
-        locked.rewrite(|record| if record.base == b"a" { Edit::Drop } else { Edit::Keep }).unwrap();
+        locked
+            .rewrite(|record| {
+                if record.base == b"a" {
+                    Edit::Drop
+                } else {
+                    Edit::Keep
+                }
+            })
+            .unwrap();
         drop(locked);
         assert_eq!(second.look().unwrap(), Look::Replaced);
         assert_eq!(second.list().unwrap().len(), 3);
@@ -320,7 +396,10 @@ mod tests {
     fn a_line_cut_off_is_left_alone_and_its_uid_not_given_again() {
         let (directory, mut file, like) = begun();
         let path = directory.path().join("dovecot-uidlist");
-        let mut dying = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        let mut dying = std::fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap();
         dying.write_all(b"2 :b").unwrap();
         assert_eq!(file.look().unwrap(), Look::Unchanged);
         let mut locked = file.lock(&like, TIMEOUT).unwrap();
@@ -331,7 +410,12 @@ mod tests {
     fn damage_is_mended_and_a_copy_kept() {
         let (directory, mut file, like) = begun();
         let path = directory.path().join("dovecot-uidlist");
-        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"rubbish\n5 :e\n").unwrap();
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(b"rubbish\n5 :e\n")
+            .unwrap();
         let mut locked = file.lock(&like, TIMEOUT).unwrap();
         assert!(locked.wants_rewrite(2));
         locked.rewrite(|_| Edit::Keep).unwrap();
@@ -347,7 +431,12 @@ mod tests {
     fn another_file_of_the_same_length_or_longer_is_noticed() {
         let (directory, mut file, like) = begun();
         let path = directory.path().join("dovecot-uidlist");
-        durable::replace(&path, b"3 V78 N2 G01010101010101010101010101010101\n1 :x\n2 :y\n", &like).unwrap();
+        durable::replace(
+            &path,
+            b"3 V78 N2 G01010101010101010101010101010101\n1 :x\n2 :y\n",
+            &like,
+        )
+        .unwrap();
         assert_eq!(file.look().unwrap(), Look::Replaced);
         assert_eq!(file.list().unwrap().uid_validity().value(), 78);
         std::fs::remove_file(&path).unwrap();
@@ -358,9 +447,17 @@ mod tests {
     #[test]
     fn a_header_that_is_damaged_later_keeps_uidvalidity() {
         let (directory, mut file, like) = begun();
-        durable::replace(&directory.path().join("dovecot-uidlist"), b"garbage\n1 :a\n", &like).unwrap();
+        durable::replace(
+            &directory.path().join("dovecot-uidlist"),
+            b"garbage\n1 :a\n",
+            &like,
+        )
+        .unwrap();
         assert_eq!(file.look().unwrap(), Look::Replaced);
         assert_eq!(file.list().unwrap().uid_validity().value(), 77);
-        assert!(UidListFile::new(directory.path()).look().is_err(), "without any knowledge it is an error, never a new UIDVALIDITY");
+        assert!(
+            UidListFile::new(directory.path()).look().is_err(),
+            "without any knowledge it is an error, never a new UIDVALIDITY"
+        );
     }
 }

@@ -18,11 +18,31 @@ fn uids(list: &UidList) -> Vec<u32> {
 fn reads_what_dovecot_writes() {
     let (list, damage) = parse(WHOLE);
     assert!(!damage.any());
-    assert_eq!((list.uid_validity().value(), list.uid_next().map(Uid::value), list.version()), (1_721_823_000, Some(31), 3));
+    assert_eq!(
+        (
+            list.uid_validity().value(),
+            list.uid_next().map(Uid::value),
+            list.version()
+        ),
+        (1_721_823_000, Some(31), 3)
+    );
     assert_eq!(list.guid().map(|guid| guid[0]), Some(0xe5));
     assert_eq!(uids(&list), [1, 2, 7, 30]);
     let record = list.record(Uid::new(7).unwrap()).unwrap();
-    assert_eq!((record.base, record.field(b'P'), record.field(b'O'), record.field(b'W')), (&b"1721824000.M9P7790.mx1"[..], Some(&b"00:00"[..]), Some(&b"2"[..]), None));
+    assert_eq!(
+        (
+            record.base,
+            record.field(b'P'),
+            record.field(b'O'),
+            record.field(b'W')
+        ),
+        (
+            &b"1721824000.M9P7790.mx1"[..],
+            Some(&b"00:00"[..]),
+            Some(&b"2"[..]),
+            None
+        )
+    );
     assert_eq!(record.fields(), b"P00:00 O2 Gabc123");
     assert_eq!(list.record(Uid::new(1).unwrap()).unwrap().fields(), b"");
     assert!(list.record(Uid::new(8).unwrap()).is_none());
@@ -32,7 +52,10 @@ fn reads_what_dovecot_writes() {
 fn writes_what_it_reads() {
     let (list, _) = parse(WHOLE);
     let printed = list.print(|_| Edit::Keep);
-    assert_eq!(String::from_utf8(printed).unwrap(), WHOLE.replace(":2,S", ""));
+    assert_eq!(
+        String::from_utf8(printed).unwrap(),
+        WHOLE.replace(":2,S", "")
+    );
     let edited = list.print(|record| match record.uid.value() {
         1 => Edit::Drop,
         2 => Edit::Fields(b"P1".to_vec()),
@@ -42,27 +65,61 @@ fn writes_what_it_reads() {
     let (edited, damage) = UidList::parse(edited, None).unwrap();
     assert!(!damage.any());
     assert_eq!(uids(&edited), [2, 7, 30]);
-    assert_eq!(edited.record(Uid::new(2).unwrap()).unwrap().field(b'P'), Some(&b"1"[..]));
+    assert_eq!(
+        edited.record(Uid::new(2).unwrap()).unwrap().field(b'P'),
+        Some(&b"1"[..])
+    );
 }
 
 #[test]
 fn gives_uids_above_all() {
     let (mut list, _) = parse("3 V1 N3\n1 :a\n9 :b\n");
-    let (lines, given) = list.lines_for(&[NewRecord { base: b"c", fields: b"" }, NewRecord { base: b"d", fields: b"P7" }]).unwrap();
+    let (lines, given) = list
+        .lines_for(&[
+            NewRecord {
+                base: b"c",
+                fields: b"",
+            },
+            NewRecord {
+                base: b"d",
+                fields: b"P7",
+            },
+        ])
+        .unwrap();
     assert_eq!(String::from_utf8_lossy(&lines), "10 :c\n11 P7 :d\n");
-    assert_eq!(given.iter().map(|uid| uid.value()).collect::<Vec<_>>(), [10, 11]);
+    assert_eq!(
+        given.iter().map(|uid| uid.value()).collect::<Vec<_>>(),
+        [10, 11]
+    );
     assert!(!list.extend(&lines).any());
-    assert_eq!((uids(&list), list.uid_next().map(Uid::value)), (vec![1, 9, 10, 11], Some(12)));
+    assert_eq!(
+        (uids(&list), list.uid_next().map(Uid::value)),
+        (vec![1, 9, 10, 11], Some(12))
+    );
     let (full, _) = parse("3 V1 N4294967295\n");
-    assert!(full.uid_next().is_none() && full.lines_for(&[NewRecord { base: b"c", fields: b"" }]).is_none());
+    assert!(
+        full.uid_next().is_none()
+            && full
+                .lines_for(&[NewRecord {
+                    base: b"c",
+                    fields: b""
+                }])
+                .is_none()
+    );
 }
 
 #[test]
 fn reads_version_1_and_couriers() {
     let (list, damage) = parse("1 721823000 31\n1 1721823666.M512901P7788.mx1,S=4310:2,S\n4 b\n");
     assert!(!damage.any());
-    assert_eq!((list.version(), list.uid_validity().value(), uids(&list)), (1, 721_823_000, vec![1, 4]));
-    assert_eq!(list.records().next().unwrap().base, b"1721823666.M512901P7788.mx1,S=4310");
+    assert_eq!(
+        (list.version(), list.uid_validity().value(), uids(&list)),
+        (1, 721_823_000, vec![1, 4])
+    );
+    assert_eq!(
+        list.records().next().unwrap().base,
+        b"1721823666.M512901P7788.mx1,S=4310"
+    );
 }
 
 #[test]
@@ -74,12 +131,25 @@ fn a_damaged_line_costs_that_line() {
         ("3 V1 N5\n1 :a\n2 :x/y\n3 :c\n", vec![1, 3], 5, 3),
         ("3 V1 N5\n0 :a\n4294967295 :b\n3 :c\n", vec![3], 5, 2),
         ("3 V1 N5\n1 :a\n900 :b\n3 :c\n4 :d\n", vec![1, 3, 4], 901, 3),
-        ("3 V1 N5\n1 :a\n4000000000 :b\n3 :c\n4 :d\n", vec![1, 3, 4], 5, 3),
+        (
+            "3 V1 N5\n1 :a\n4000000000 :b\n3 :c\n4 :d\n",
+            vec![1, 3, 4],
+            5,
+            3,
+        ),
         ("3 V1 N5\n2 :a\n1 :b\n3 :c\n4 :d\n", vec![1, 3, 4], 5, 2),
         ("3 V1 N2\n1 :a\n2\n", vec![1], 2, 3),
     ] {
         let (list, damage) = parse(text);
-        assert_eq!((uids(&list), list.uid_next().map(Uid::value), damage.first_line), (expected, Some(next), Some(first_line)), "{text}");
+        assert_eq!(
+            (
+                uids(&list),
+                list.uid_next().map(Uid::value),
+                damage.first_line
+            ),
+            (expected, Some(next), Some(first_line)),
+            "{text}"
+        );
         assert_eq!(list.uid_validity().value(), 1);
     }
 }
@@ -90,10 +160,25 @@ fn a_damaged_header_keeps_uidvalidity() {
         let text = format!("{header}\n1 :a\n8 :b\n").into_bytes();
         let (list, damage) = UidList::parse(text, UidValidity::new(77)).unwrap();
         assert!(damage.header, "{header}");
-        assert_eq!((list.uid_validity().value(), uids(&list), list.uid_next().map(Uid::value)), (77, vec![1, 8], Some(9)), "{header}");
+        assert_eq!(
+            (
+                list.uid_validity().value(),
+                uids(&list),
+                list.uid_next().map(Uid::value)
+            ),
+            (77, vec![1, 8], Some(9)),
+            "{header}"
+        );
     }
     assert!(UidList::parse(b"3 V0 N1\n".to_vec(), None).is_none());
-    assert_eq!(UidList::parse(b"x V77 N5\n".to_vec(), None).unwrap().0.uid_validity().value(), 77);
+    assert_eq!(
+        UidList::parse(b"x V77 N5\n".to_vec(), None)
+            .unwrap()
+            .0
+            .uid_validity()
+            .value(),
+        77
+    );
 }
 
 proptest! {
