@@ -194,11 +194,11 @@ proptest! {
     }
 
     #[test]
-    fn truncation_and_bit_flips_keep_uidvalidity_and_other_lines(cut in 0..WHOLE.len(), at in 0..WHOLE.len(), bit in 0..8) {
+    fn truncation_and_bit_flips_keep_uidvalidity_and_other_lines(cut in 0..WHOLE.len(), at in 0..WHOLE.len(), bit in 0..8_u8) {
         let (whole, _) = parse(WHOLE);
         let mut text = WHOLE.as_bytes()[..cut].to_vec();
         if let Some(octet) = text.get_mut(at) {
-            *octet ^= 1 << bit;
+            *octet ^= 1_u8 << bit;
         }
         let lines = text.iter().filter(|octet| **octet == b'\n').count();
         let (list, _) = UidList::parse(text, Some(whole.uid_validity())).unwrap();
