@@ -207,20 +207,16 @@ impl Drop for MaildirUpload {
 pub(super) fn deliver(target: &OpenMailbox, uploads: Vec<Box<dyn Upload>>) -> Result<Placed> {
     let mut incoming = Vec::with_capacity(uploads.len());
     for upload in uploads {
-        let mut upload = upload
-            .into_any()
-            .downcast::<MaildirUpload>()
-            .map_err(|_| Error::Unavailable)?;
+        let Ok(mut upload) = upload.into_any().downcast::<MaildirUpload>() else {
+            return Err(Error::Unavailable);
+        };
         if !std::ptr::eq(Arc::as_ptr(&upload.mailbox), target) {
             return Err(Error::NonExistent);
         }
-        let finished = upload.incoming.take();
-        upload.path = if finished.is_some() {
-            PathBuf::new()
-        } else {
-            std::mem::take(&mut upload.path)
-        };
-        incoming.push(finished.ok_or(Error::Unavailable)?);
+        let finished = upload.incoming.take().ok_or(Error::Unavailable)?;
+        // the file belongs to `finished` now
+        upload.path = PathBuf::new();
+        incoming.push(finished);
     }
     target.place_all(incoming)
 }

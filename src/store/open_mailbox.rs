@@ -351,7 +351,7 @@ impl Mailbox for OpenMailbox {
         self.account
             .store
             .watcher
-            .watch(&self.signal, &self.spool(), waker)
+            .watch(&self.signal, &self.spool(), &waker)
     }
 
     fn store(&self, uids: &UidSet, change: &FlagChange) -> Result<Stored> {

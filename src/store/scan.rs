@@ -206,8 +206,9 @@ impl Listing {
         else {
             return Ok(());
         };
-        let start =
-            u32::try_from(self.names.len()).or(Err(io::Error::from(io::ErrorKind::OutOfMemory)))?;
+        let Ok(start) = u32::try_from(self.names.len()) else {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        };
         self.names.extend_from_slice(name);
         self.files.push(Listed {
             start,

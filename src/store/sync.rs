@@ -380,39 +380,7 @@ impl OpenMailbox {
         arrived.sort_unstable();
         let mut gone = joined.missing.clone();
         gone.extend(joined.renumbered.iter());
-        let orders: Vec<(Uid, u32)> = list
-            .records()
-            .skip(disk.joined)
-            .filter(|record| !record.fields().is_empty())
-            .filter_map(|record| Some((record.uid, number(record.field(b'O')?)?)))
-            .collect();
-        let mut renamed = Vec::with_capacity(joined.renamed.len());
-        {
-            let mut files = self.files_mut();
-            for (at, i) in &joined.renamed {
-                files.rename(*at, listing.name(*i), listing.place(*i));
-                renamed.extend(files.uid(*at).map(|uid| (uid, listing.name(*i))));
-            }
-            if !gone.is_empty() {
-                files.remove(&gone);
-            }
-            for (uid, i) in &arrived {
-                files.push(NewFile {
-                    uid: *uid,
-                    name: listing.name(*i),
-                    base_octets: listing.base(*i).len(),
-                    hash: listing.hash(*i),
-                    place: listing.place(*i),
-                });
-            }
-            for (uid, order) in orders {
-                files.set_order(uid, order);
-            }
-        }
-        let renamed: Vec<(Uid, Flags)> = renamed
-            .into_iter()
-            .map(|(uid, name)| (uid, Self::flags_of(disk, name)))
-            .collect();
+        let renamed = self.note_files(disk, list, found, &arrived, &gone);
         let arrivals: Vec<(Uid, Flags, Option<u64>)> = arrived
             .iter()
             .map(|(uid, i)| (*uid, Self::flags_of(disk, listing.name(*i)), None))
@@ -422,7 +390,6 @@ impl OpenMailbox {
             .filter(|(_, i)| listing.place(*i) == Place::New)
             .map(|(uid, _)| *uid)
             .collect();
-        let uid_next = list.uid_next().unwrap_or(Uid::MAX);
         let is_changed = {
             let mut messages = self.write();
             if !disk.is_loaded {
@@ -432,7 +399,7 @@ impl OpenMailbox {
             let flagged = messages.set_flags(renamed);
             messages.mark_recent(recent);
             let added = messages.arrive(arrivals);
-            messages.raise_uid_next(uid_next);
+            messages.raise_uid_next(list.uid_next().unwrap_or(Uid::MAX));
             expunged.or(flagged).or(added).is_some()
         };
         disk.joined = list.records().len();
@@ -440,6 +407,47 @@ impl OpenMailbox {
         if is_changed {
             self.signal.wake();
         }
+    }
+
+    /// Changes the table of files; returns the flags of messages whose names are other ones.
+    fn note_files(
+        &self,
+        disk: &Disk,
+        list: &UidList,
+        found: &Found,
+        arrived: &[(Uid, usize)],
+        gone: &UidSet,
+    ) -> Vec<(Uid, Flags)> {
+        let (listing, joined) = (&found.listing, &found.joined);
+        let orders: Vec<(Uid, u32)> = list
+            .records()
+            .skip(disk.joined)
+            .filter(|record| !record.fields().is_empty())
+            .filter_map(|record| Some((record.uid, number(record.field(b'O')?)?)))
+            .collect();
+        let mut files = self.files_mut();
+        let mut renamed = Vec::with_capacity(joined.renamed.len());
+        for (at, i) in &joined.renamed {
+            files.rename(*at, listing.name(*i), listing.place(*i));
+            let flags = Self::flags_of(disk, listing.name(*i));
+            renamed.extend(files.uid(*at).map(|uid| (uid, flags)));
+        }
+        if !gone.is_empty() {
+            files.remove(gone);
+        }
+        for (uid, i) in arrived {
+            files.push(NewFile {
+                uid: *uid,
+                name: listing.name(*i),
+                base_octets: listing.base(*i).len(),
+                hash: listing.hash(*i),
+                place: listing.place(*i),
+            });
+        }
+        for (uid, order) in orders {
+            files.set_order(uid, order);
+        }
+        renamed
     }
 
     /// Moves messages from `new/` to `cur/`. What cannot be moved is served from where it lies.
