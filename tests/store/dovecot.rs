@@ -1,0 +1,215 @@
+//! Debian's Dovecot on the same spool, before us and after us: it sees the same, and so do we. Passed over where there is no Dovecot.
+
+use super::spool::{Spool, flags, keyword, name, picture, set};
+use restante::mailbox::backend::{FlagChange, Intake};
+use restante::mailbox::flag::{FlagAction, SystemFlag};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Where Debian and others have the IMAP process, which serves a spool over its standard streams without a login.
+const BINARIES: [&str; 2] = ["/usr/lib/dovecot/imap", "/usr/libexec/dovecot/imap"];
+
+/// Who owns the spool when the tests run as root, which Dovecot refuses to serve.
+const NOBODY: u32 = 65_534;
+
+/// Dovecot 2.3 on a spool; none if it is not installed.
+struct Dovecot {
+    binary: &'static str,
+    directory: tempfile::TempDir,
+}
+
+impl Dovecot {
+    fn new(spool: &Spool) -> Option<Self> {
+        let binary = BINARIES.into_iter().find(|binary| Path::new(binary).exists())?;
+        let directory = tempfile::tempdir().unwrap();
+        let root = spool.path("");
+        let above = root.parent().unwrap();
+        fs::create_dir_all(&root).unwrap();
+        let me = fs::metadata(directory.path()).unwrap();
+        let owner = if me.uid() == 0 { (NOBODY, NOBODY) } else { (me.uid(), me.gid()) };
+        for path in [above, &root, directory.path()] {
+            chown(path, Some(owner.0), Some(owner.1)).unwrap();
+        }
+        let here = directory.path().display();
+        let configuration = format!(
+            "protocols = imap\nlog_path = {here}/log\nbase_dir = {here}/run\nstate_dir = {here}/state\n\
+             mail_location = maildir:{}\nfirst_valid_uid = 1\nmail_uid = {}\nmail_gid = {}\nssl = no\n\
+             stats_writer_socket_path =\n",
+            root.display(),
+            owner.0,
+            owner.1
+        );
+        fs::write(directory.path().join("dovecot.conf"), configuration).unwrap();
+        Some(Self { binary, directory })
+    }
+
+    /// Sends commands, returns all answers.
+    fn run(&self, commands: &str) -> String {
+        let mut child = Command::new(self.binary)
+            .arg("-c")
+            .arg(self.directory.path().join("dovecot.conf"))
+            .env("USER", "anna")
+            .env("HOME", self.directory.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        for (tag, command) in commands.lines().enumerate() {
+            write!(input, "a{tag} {command}\r\nn{tag} NOOP\r\n").unwrap();
+        }
+        write!(input, "z LOGOUT\r\n").unwrap();
+        drop(input);
+        let answers = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        assert!(answers.contains("z OK"), "{answers}");
+        answers
+    }
+
+    /// UIDVALIDITY, UIDs and flags of a mailbox as Dovecot tells them.
+    fn picture(&self, mailbox: &str) -> (u32, Vec<(u32, String)>) {
+        let answers = self.run(&format!("EXAMINE {mailbox}\nUID FETCH 1:* FLAGS"));
+        let validity = between(&answers, "[UIDVALIDITY ", "]").parse().unwrap();
+        let rows = answers
+            .lines()
+            .filter(|line| line.contains(" FETCH (UID"))
+            .map(|line| {
+                let uid = between(line, "(UID ", " ").parse().unwrap();
+                let mut words: Vec<&str> = between(line, "FLAGS (", ")").split(' ').collect();
+                words.retain(|word| *word != "\\Recent" && !word.is_empty());
+                words.sort_unstable();
+                (uid, words.join(" "))
+            })
+            .collect();
+        (validity, rows)
+    }
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("no {before} in {text}"));
+    rest.split_once(after).unwrap().0
+}
+
+/// Our own picture with sorted flags.
+fn our_picture(spool: &Spool, mailbox: &str) -> (u32, Vec<(u32, String)>) {
+    let account = spool.account();
+    let mailbox = account.open(&name(mailbox), Intake::Look).unwrap();
+    let validity = mailbox.read().uid_validity().value();
+    let rows = picture(&*mailbox).into_iter().map(|(uid, flags)| {
+        let mut words: Vec<&str> = flags.split(' ').filter(|word| !word.is_empty()).collect();
+        words.sort_unstable();
+        (uid, words.join(" "))
+    });
+    (validity, rows.collect())
+}
+
+/// Takes Dovecot's indexes away, so that it has only what lies in the Maildir.
+fn forget_indexes(spool: &Spool, folders: &[&str]) {
+    for folder in folders {
+        for file in spool.files(folder) {
+            if file.starts_with("dovecot.index") || file.starts_with("dovecot.list.index") {
+                fs::remove_file(spool.path(folder).join(file)).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn dovecot_and_we_see_the_same() {
+    let spool = Spool::new();
+    let Some(dovecot) = Dovecot::new(&spool) else {
+        eprintln!("no Dovecot here: not tested");
+        return;
+    };
+    // what Dovecot leaves
+    spool.account();
+    for _ in 0..3 {
+        spool.deliver("INBOX", b"Subject: x\n\nbody\n");
+    }
+    dovecot.run(
+        "SELECT INBOX\nSTORE 1 +FLAGS (\\Seen $Forwarded)\nSTORE 3 +FLAGS (\\Flagged NonJunk)\nSTORE 2 +FLAGS \\Deleted\nEXPUNGE\n\
+         CREATE Work.2026\nSUBSCRIBE Work.2026\nSUBSCRIBE INBOX\nCOPY 1:2 Work.2026",
+    );
+    for mailbox in ["INBOX", "Work/2026"] {
+        assert_eq!(
+            our_picture(&spool, mailbox),
+            dovecot.picture(&mailbox.replace('/', ".")),
+            "{mailbox}"
+        );
+    }
+    assert_eq!(our_picture(&spool, "INBOX").1.iter().map(|row| row.0).collect::<Vec<_>>(), [1, 3]);
+    let account = spool.account();
+    let subscribed: BTreeSet<String> = account.subscriptions().unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(subscribed, ["INBOX", "Work/2026"].map(str::to_owned).into_iter().collect());
+
+    // what we leave
+    spool.append(&*account, "INBOX", b"four\r\n", &[SystemFlag::Draft]);
+    spool.deliver("INBOX", b"five\n");
+    let inbox = account.open(&name("INBOX"), Intake::Take).unwrap();
+    let mut given = flags(&[SystemFlag::Answered]);
+    given.keywords.extend([keyword("nonjunk"), keyword("$New")]);
+    let change = FlagChange {
+        action: FlagAction::Add,
+        flags: given,
+        unchanged_since: None,
+    };
+    inbox.store(&set(&[1, 5]), &change).unwrap();
+    inbox.move_to(&set(&[3]), &name("Work/2026")).unwrap();
+    account.create(&name("Ours"), &[]).unwrap();
+    inbox.copy(&set(&[1, 4]), &name("Ours")).unwrap();
+    account.set_subscribed(&name("Ours"), true).unwrap();
+    let folders = ["INBOX", "Work/2026", "Ours"];
+    let directories = ["", ".Work.2026", ".Ours"];
+    let before: Vec<_> = folders.iter().map(|mailbox| our_picture(&spool, mailbox)).collect();
+    for indexes in ["with its indexes", "without indexes"] {
+        for (mailbox, expected) in folders.iter().zip(&before) {
+            assert_eq!(&dovecot.picture(&mailbox.replace('/', ".")), expected, "{mailbox} {indexes}");
+        }
+        forget_indexes(&spool, &directories);
+    }
+    let listed = dovecot.run("LSUB \"\" \"*\"");
+    for mailbox in ["INBOX", "Work.2026", "Ours"] {
+        assert!(listed.lines().any(|line| line.ends_with(&format!(" {mailbox}"))), "{listed}");
+    }
+    // and Dovecot goes on
+    dovecot.run("SELECT INBOX\nUID STORE 4 +FLAGS \\Seen\nUID EXPUNGE 1\nCOPY 1 Ours\nSUBSCRIBE Ours");
+    inbox.refresh(Intake::Take).unwrap();
+    for (mailbox, expected) in folders.iter().map(|mailbox| (mailbox, our_picture(&spool, mailbox))) {
+        assert_eq!(dovecot.picture(&mailbox.replace('/', ".")), expected, "{mailbox}");
+    }
+    assert!(picture(&*inbox).iter().any(|(uid, flags)| *uid == 4 && flags.contains("\\Seen")));
+}
+
+#[test]
+fn both_at_work_at_once() {
+    let spool = Spool::new();
+    let Some(dovecot) = Dovecot::new(&spool) else {
+        eprintln!("no Dovecot here: not tested");
+        return;
+    };
+    spool.account();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0..5 {
+                let append = format!("SELECT INBOX\nAPPEND INBOX (kw{n}) {{3+}}\r\nx\r\nSTORE 1:* +FLAGS \\Flagged");
+                dovecot.run(&append);
+            }
+        });
+        scope.spawn(|| {
+            let account = spool.account();
+            let inbox = account.open(&name("INBOX"), Intake::Take).unwrap();
+            for _ in 0..40 {
+                spool.append(&*account, "INBOX", b"y\r\n", &[]);
+                spool.deliver("INBOX", b"z\n");
+                inbox.refresh(Intake::Take).unwrap();
+            }
+        });
+    });
+    let (ours, theirs) = (our_picture(&spool, "INBOX"), dovecot.picture("INBOX"));
+    assert_eq!(ours, theirs);
+    assert_eq!(ours.1.len(), 85);
+}

@@ -1,0 +1,158 @@
+//! A spool for one test, and other programs that work in it.
+
+use restante::mailbox::backend::{Account, Backend, Mailbox};
+use restante::mailbox::flag::{Flags, Keyword, NamedFlags, SystemFlag};
+use restante::mailbox::id::Uid;
+use restante::mailbox::name::{MailboxName, SpecialUse};
+use restante::mailbox::uid_set::UidSet;
+use restante::store::{NewMailbox, Settings, Store};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A mailbox name with `/` between levels.
+pub fn name(text: &str) -> MailboxName {
+    MailboxName::parse(text, '/').unwrap()
+}
+
+/// A UID.
+pub fn uid(value: u32) -> Uid {
+    Uid::new(value).unwrap()
+}
+
+/// A set of UIDs.
+pub fn set(values: &[u32]) -> UidSet {
+    values.iter().map(|value| uid(*value)).collect()
+}
+
+/// System flags.
+pub fn flags(flags: &[SystemFlag]) -> NamedFlags {
+    NamedFlags {
+        system: flags.iter().copied().collect::<Flags>(),
+        keywords: Vec::new(),
+    }
+}
+
+/// A keyword.
+pub fn keyword(text: &str) -> Keyword {
+    Keyword::new(text).unwrap()
+}
+
+/// UIDs of a mailbox.
+pub fn uids(mailbox: &dyn Mailbox) -> Vec<u32> {
+    mailbox.read().uids().iter().map(|uid| uid.value()).collect()
+}
+
+/// UIDs and flags of a mailbox, flags as words.
+pub fn picture(mailbox: &dyn Mailbox) -> Vec<(u32, String)> {
+    let messages = mailbox.read();
+    let row = |uid: &Uid| {
+        let flags = messages.flags(*uid).unwrap();
+        let words: Vec<&str> = flags
+            .system_flags()
+            .map(SystemFlag::as_str)
+            .chain(flags.keyword_indexes().map(|at| messages.keywords().keyword(at).unwrap().as_str()))
+            .collect();
+        (uid.value(), words.join(" "))
+    };
+    messages.uids().iter().map(row).collect()
+}
+
+/// The stored octets of a message.
+pub fn octets(mailbox: &dyn Mailbox, uid: Uid) -> Vec<u8> {
+    mailbox.message(uid).unwrap().read_all().unwrap()
+}
+
+/// The spool of the user `anna`.
+pub struct Spool {
+    directory: tempfile::TempDir,
+}
+
+impl Spool {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// A path in it.
+    pub fn path(&self, rest: &str) -> PathBuf {
+        self.directory.path().join("anna").join(rest)
+    }
+
+    /// The account as a process of its own sees it.
+    pub fn account(&self) -> Arc<dyn Account> {
+        self.account_with(Vec::new())
+    }
+
+    /// As [`Spool::account`], with a mailbox Sent for new accounts.
+    pub fn new_account(&self) -> Arc<dyn Account> {
+        self.account_with(vec![NewMailbox {
+            name: name("Sent"),
+            special_use: vec![SpecialUse::Sent],
+            subscribe: true,
+        }])
+    }
+
+    fn account_with(&self, new_account: Vec<NewMailbox>) -> Arc<dyn Account> {
+        let store = Store::new(Settings {
+            spool: format!("{}/%{{user}}", self.directory.path().display()),
+            new_account,
+            poll_interval: Duration::from_secs(60),
+            ..Settings::default()
+        });
+        store.open_account(&store.locate("anna", None)).unwrap()
+    }
+
+    /// Appends a message by the store.
+    pub fn append(&self, account: &dyn Account, mailbox: &str, octets: &[u8], given: &[SystemFlag]) -> Uid {
+        self.append_with(account, mailbox, octets, &flags(given))
+    }
+
+    /// Appends a message by the store.
+    pub fn append_with(&self, account: &dyn Account, mailbox: &str, octets: &[u8], given: &NamedFlags) -> Uid {
+        let mut upload = account.upload(&name(mailbox)).unwrap();
+        upload.write(octets).unwrap();
+        upload.finish(given, None).unwrap();
+        account.deliver(&name(mailbox), vec![upload]).unwrap().uids[0]
+    }
+
+    /// Delivers a message as an MTA does.
+    pub fn deliver(&self, mailbox: &str, octets: &[u8]) {
+        let directory = if mailbox == "INBOX" {
+            self.path("")
+        } else {
+            self.path(&format!(".{}", mailbox.replace('/', ".")))
+        };
+        maildir::Maildir::from(directory).store_new(octets).unwrap();
+    }
+
+    /// Names of files in a directory, sorted.
+    pub fn files(&self, directory: &str) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.path(directory))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The file of a message of INBOX, as it is called now.
+    pub fn file_of(&self, inbox: &dyn Mailbox, uid: Uid) -> PathBuf {
+        let base = inbox.base_name(uid);
+        ["cur", "new"]
+            .into_iter()
+            .flat_map(|directory| self.files(directory).into_iter().map(|file| self.path(directory).join(file)))
+            .find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&base))
+            .unwrap()
+    }
+
+    /// Gives a file other flags, as a mail reader does.
+    pub fn rename_with_flags(&self, file: &Path, letters: &str) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let base = name.split(':').next().unwrap();
+        fs::rename(file, self.path("cur").join(format!("{base}:2,{letters}"))).unwrap();
+    }
+}
