@@ -31,8 +31,12 @@ fn what_is_appended_is_what_is_read() {
     let spool = Spool::new();
     let account = spool.account();
     for (text, stored, crlf_octets) in [
-        (&b"Subject: a\r\n\r\nbody\r\n"[..], &b"Subject: a\n\nbody\n"[..], 20),
-        (b"a\r\r\nb\rc\nd\r", b"a\r\r\nb\rc\nd\r", 10),
+        (
+            &b"Subject: a\r\n\r\nbody\r\n"[..],
+            &b"Subject: a\n\nbody\n"[..],
+            20,
+        ),
+        (b"a\r\r\nb\rc\nd\r", b"a\r\r\nb\rc\nd\r", 11),
         (b"\r\n\r\r\r\n", b"\n\r\r\r\n", 6),
         (b"no end", b"no end", 6),
         (b"", b"", 0),
@@ -43,7 +47,9 @@ fn what_is_appended_is_what_is_read() {
             for octets in text.chunks(chunk) {
                 upload.write(octets).unwrap();
             }
-            upload.finish(&flags(&[SystemFlag::Seen]), Some(1_000_000_007)).unwrap();
+            upload
+                .finish(&flags(&[SystemFlag::Seen]), Some(1_000_000_007))
+                .unwrap();
             let placed = account.deliver(&name("INBOX"), vec![upload]).unwrap();
             let inbox = account.open(&name("INBOX"), Intake::Take).unwrap();
             let uid = placed.uids[0];
@@ -72,7 +78,11 @@ fn uploads_that_are_not_delivered_leave_nothing() {
     // one that is not finished keeps all from being delivered
     let mut whole = account.upload(&name("INBOX")).unwrap();
     whole.finish(&NamedFlags::default(), None).unwrap();
-    assert!(account.deliver(&name("INBOX"), vec![whole, unfinished]).is_err());
+    assert!(
+        account
+            .deliver(&name("INBOX"), vec![whole, unfinished])
+            .is_err()
+    );
     for directory in ["tmp", "new", "cur"] {
         assert_eq!(spool.files(directory), Vec::<String>::new(), "{directory}");
     }
@@ -87,7 +97,11 @@ fn many_at_once_get_uids_in_order() {
         .map(|n: u32| {
             let mut upload = account.upload(&name("INBOX")).unwrap();
             upload.write(format!("{n}").as_bytes()).unwrap();
-            let seen = if n % 2 == 0 { vec![SystemFlag::Seen] } else { vec![] };
+            let seen = if n % 2 == 0 {
+                vec![SystemFlag::Seen]
+            } else {
+                vec![]
+            };
             upload.finish(&flags(&seen), None).unwrap();
             upload
         })
@@ -98,7 +112,10 @@ fn many_at_once_get_uids_in_order() {
         assert_eq!(octets(&*inbox, uid(n + 1)), format!("{n}").as_bytes());
     }
     // without flags others see it as new mail
-    assert_eq!((spool.files("new").len(), spool.files("cur").len()), (10, 10));
+    assert_eq!(
+        (spool.files("new").len(), spool.files("cur").len()),
+        (10, 10)
+    );
     assert_eq!(inbox.read().recent().len(), 20);
 }
 
@@ -111,7 +128,10 @@ fn deliveries_are_taken_by_select_only() {
     assert_eq!(uids(&*inbox), [1]);
     assert_eq!(spool.files("new").len(), 1);
     assert_eq!(account.status(&name("INBOX"), true).unwrap().size, Some(5));
-    assert_eq!(account.status(&name("INBOX"), false).unwrap().counts.recent, 1);
+    assert_eq!(
+        account.status(&name("INBOX"), false).unwrap().counts.recent,
+        1
+    );
     inbox.refresh(Intake::Take).unwrap();
     assert_eq!(spool.files("new").len(), 0);
     assert!(spool.files("cur")[0].ends_with(":2,"));
@@ -186,7 +206,10 @@ fn other_programs_may_rename_and_remove() {
     assert!(matches!(inbox.message(uid(2)), Err(Error::Expunged)));
     spool.rename_with_flags(&path(3), "R");
     let stored = inbox
-        .store(&set(&[2, 3, 4]), &change(FlagAction::Add, flags(&[SystemFlag::Deleted])))
+        .store(
+            &set(&[2, 3, 4]),
+            &change(FlagAction::Add, flags(&[SystemFlag::Deleted])),
+        )
         .unwrap();
     assert_eq!(stored.missing, set(&[2]));
     assert!(stored.mod_seq.unwrap() > before);
@@ -201,9 +224,16 @@ fn other_programs_may_rename_and_remove() {
     // unknown letters stay
     spool.rename_with_flags(&path(4), "PTx");
     inbox
-        .store(&set(&[4]), &change(FlagAction::Replace, flags(&[SystemFlag::Seen])))
+        .store(
+            &set(&[4]),
+            &change(FlagAction::Replace, flags(&[SystemFlag::Seen])),
+        )
         .unwrap();
-    assert!(path(4).to_str().unwrap().ends_with(":2,PSx"), "{:?}", path(4));
+    assert!(
+        path(4).to_str().unwrap().ends_with(":2,PSx"),
+        "{:?}",
+        path(4)
+    );
     assert_eq!(inbox.expunge(&set(&[3])).unwrap(), set(&[3]));
 }
 
@@ -241,7 +271,9 @@ fn more_keywords_than_letters() {
         let mut given = NamedFlags::default();
         given.keywords.push(keyword(&format!("kw{n:02}")));
         all.push(format!("kw{n:02}"));
-        inbox.store(&set(&[1]), &change(FlagAction::Add, given)).unwrap();
+        inbox
+            .store(&set(&[1]), &change(FlagAction::Add, given))
+            .unwrap();
     }
     let mut too_many = NamedFlags::default();
     for n in 0..30 {
@@ -262,12 +294,18 @@ fn more_keywords_than_letters() {
     assert_eq!(picture(&*inbox), [(1, all.join(" "))]);
     inbox.copy(&set(&[1]), &name("Other")).unwrap();
     let copied = other.open(&name("Other"), Intake::Take).unwrap();
-    let mut words: Vec<String> = picture(&*copied)[1].1.split(' ').map(str::to_owned).collect();
+    let mut words: Vec<String> = picture(&*copied)[1]
+        .1
+        .split(' ')
+        .map(str::to_owned)
+        .collect();
     words.sort();
     assert_eq!(words, all);
     let mut gone = NamedFlags::default();
     gone.keywords.extend([keyword("KW39"), keyword("kw00")]);
-    inbox.store(&set(&[1]), &change(FlagAction::Remove, gone)).unwrap();
+    inbox
+        .store(&set(&[1]), &change(FlagAction::Remove, gone))
+        .unwrap();
     assert_eq!(picture(&*inbox), [(1, all[1..39].join(" "))]);
 }
 
@@ -278,7 +316,12 @@ fn copies_are_all_or_none_and_share_the_octets() {
     let account = spool.account();
     account.create(&name("Target"), &[]).unwrap();
     for n in 0..5 {
-        spool.append(&*account, "INBOX", format!("{n}\n").as_bytes(), &[SystemFlag::Flagged]);
+        spool.append(
+            &*account,
+            "INBOX",
+            format!("{n}\n").as_bytes(),
+            &[SystemFlag::Flagged],
+        );
     }
     let inbox = account.open(&name("INBOX"), Intake::Take).unwrap();
     let target = account.open(&name("Target"), Intake::Take).unwrap();
@@ -286,7 +329,10 @@ fn copies_are_all_or_none_and_share_the_octets() {
     assert_eq!(moved.pairs, [(uid(2), uid(1)), (uid(4), uid(2))]);
     assert_eq!(moved.uid_validity, target.read().uid_validity());
     assert_eq!(octets(&*target, uid(2)), b"3\n");
-    assert_eq!(target.internal_date(uid(1)).unwrap(), inbox.internal_date(uid(2)).unwrap());
+    assert_eq!(
+        target.internal_date(uid(1)).unwrap(),
+        inbox.internal_date(uid(2)).unwrap()
+    );
     assert_eq!(picture(&*target)[0].1, "\\Flagged");
     let inode = |path: &Path| fs::metadata(path).unwrap().ino();
     let file = target.base_name(uid(1));
@@ -298,13 +344,22 @@ fn copies_are_all_or_none_and_share_the_octets() {
     assert_eq!(inode(&copy), inode(&spool.file_of(&*inbox, uid(2))));
 
     fs::remove_file(spool.file_of(&*inbox, uid(5))).unwrap();
-    assert_eq!(inbox.copy(&set(&[1, 5]), &name("Target")), Err(Error::Expunged));
-    assert_eq!(inbox.copy(&set(&[1]), &name("None")), Err(Error::NonExistent));
+    assert_eq!(
+        inbox.copy(&set(&[1, 5]), &name("Target")),
+        Err(Error::Expunged)
+    );
+    assert_eq!(
+        inbox.copy(&set(&[1]), &name("None")),
+        Err(Error::NonExistent)
+    );
     target.refresh(Intake::Take).unwrap();
     assert_eq!(uids(&*target), [1, 2]);
     assert_eq!(spool.files(".Target/tmp"), Vec::<String>::new());
     // to itself
-    assert_eq!(inbox.copy(&set(&[1]), &name("INBOX")).unwrap().pairs, [(uid(1), uid(6))]);
+    assert_eq!(
+        inbox.copy(&set(&[1]), &name("INBOX")).unwrap().pairs,
+        [(uid(1), uid(6))]
+    );
 }
 
 #[test]
@@ -320,7 +375,10 @@ fn moves_leave_each_message_in_one_place() {
     spool.rename_with_flags(&spool.file_of(&*inbox, uid(2)), "S");
     fs::remove_file(spool.file_of(&*inbox, uid(4))).unwrap();
     let moved = inbox.move_to(&set(&[2, 3, 4, 5]), &name("Target")).unwrap();
-    assert_eq!(moved.pairs, [(uid(2), uid(1)), (uid(3), uid(2)), (uid(5), uid(3))]);
+    assert_eq!(
+        moved.pairs,
+        [(uid(2), uid(1)), (uid(3), uid(2)), (uid(5), uid(3))]
+    );
     assert_eq!(uids(&*inbox), [1]);
     assert_eq!(uids(&*target), [1, 2, 3]);
     assert_eq!(octets(&*target, uid(1)), b"1\n");
@@ -334,8 +392,14 @@ fn moves_leave_each_message_in_one_place() {
     assert!(gone.pairs.is_empty());
     // another process sees the same
     let other = spool.account();
-    assert_eq!(uids(&*other.open(&name("INBOX"), Intake::Look).unwrap()), [6, 7]);
-    assert_eq!(uids(&*other.open(&name("Target"), Intake::Look).unwrap()), [1, 2]);
+    assert_eq!(
+        uids(&*other.open(&name("INBOX"), Intake::Look).unwrap()),
+        [6, 7]
+    );
+    assert_eq!(
+        uids(&*other.open(&name("Target"), Intake::Look).unwrap()),
+        [1, 2]
+    );
 }
 
 #[test]
@@ -364,11 +428,26 @@ fn mailboxes_come_and_go() {
     let spool = Spool::new();
     let account = spool.account();
     account.create(&name("Work/2026"), &[]).unwrap();
-    assert_eq!(account.create(&name("Work/2026"), &[]), Err(Error::AlreadyExists));
-    assert_eq!(account.create(&name("INBOX"), &[]), Err(Error::AlreadyExists));
-    assert_eq!(account.create(&name("inbox"), &[]), Err(Error::AlreadyExists));
-    assert!(matches!(account.delete(&name("INBOX")), Err(Error::Cannot(_))));
-    assert!(matches!(account.delete(&name("Work")), Err(Error::InUse(_))));
+    assert_eq!(
+        account.create(&name("Work/2026"), &[]),
+        Err(Error::AlreadyExists)
+    );
+    assert_eq!(
+        account.create(&name("INBOX"), &[]),
+        Err(Error::AlreadyExists)
+    );
+    assert_eq!(
+        account.create(&name("inbox"), &[]),
+        Err(Error::AlreadyExists)
+    );
+    assert!(matches!(
+        account.delete(&name("INBOX")),
+        Err(Error::Cannot(_))
+    ));
+    assert!(matches!(
+        account.delete(&name("Work")),
+        Err(Error::InUse(_))
+    ));
     assert_eq!(account.delete(&name("Nothing")), Err(Error::NonExistent));
     spool.append(&*account, "Work/2026", b"x", &[]);
     let listed: Vec<(String, bool)> = account
@@ -383,19 +462,30 @@ fn mailboxes_come_and_go() {
     // a rename under an open mailbox
     let open = account.open(&name("Work/2026"), Intake::Take).unwrap();
     let validity = open.read().uid_validity();
-    account.rename(&name("Work"), &name("Archive/Work")).unwrap();
+    account
+        .rename(&name("Work"), &name("Archive/Work"))
+        .unwrap();
     open.refresh(Intake::Take).unwrap();
     assert_eq!(octets(&*open, uid(1)), b"x");
-    open.store(&set(&[1]), &change(FlagAction::Add, flags(&[SystemFlag::Seen])))
-        .unwrap();
+    open.store(
+        &set(&[1]),
+        &change(FlagAction::Add, flags(&[SystemFlag::Seen])),
+    )
+    .unwrap();
     let status = account.status(&name("Archive/Work/2026"), false).unwrap();
     assert_eq!((status.uid_validity, status.counts.unseen), (validity, 0));
-    assert_eq!(account.status(&name("Work/2026"), false), Err(Error::NonExistent));
+    assert_eq!(
+        account.status(&name("Work/2026"), false),
+        Err(Error::NonExistent)
+    );
 
     // a name that is used again is another mailbox
     account.delete(&name("Archive/Work/2026")).unwrap();
     assert_eq!(open.refresh(Intake::Look), Err(Error::NonExistent));
-    assert!(matches!(open.message(uid(1)), Err(Error::Expunged | Error::NonExistent)));
+    assert!(matches!(
+        open.message(uid(1)),
+        Err(Error::Expunged | Error::NonExistent)
+    ));
     account.create(&name("Archive/Work/2026"), &[]).unwrap();
     let again = account.status(&name("Archive/Work/2026"), false).unwrap();
     assert!(again.uid_validity > validity);
@@ -405,7 +495,14 @@ fn mailboxes_come_and_go() {
     account.create(&name("INBOX/Child"), &[]).unwrap();
     spool.append(&*account, "INBOX", b"in", &[SystemFlag::Seen]);
     account.rename(&name("INBOX"), &name("Old")).unwrap();
-    assert_eq!(account.status(&name("INBOX"), false).unwrap().counts.messages, 0);
+    assert_eq!(
+        account
+            .status(&name("INBOX"), false)
+            .unwrap()
+            .counts
+            .messages,
+        0
+    );
     let old = account.open(&name("Old"), Intake::Take).unwrap();
     assert_eq!(octets(&*old, uid(1)), b"in");
     assert!(account.status(&name("INBOX/Child"), false).is_ok());
@@ -416,7 +513,10 @@ fn a_new_account_has_its_mailboxes() {
     let spool = Spool::new();
     let account = spool.new_account();
     let listed = account.mailboxes().unwrap();
-    let sent = listed.iter().find(|listed| listed.name == name("Sent")).unwrap();
+    let sent = listed
+        .iter()
+        .find(|listed| listed.name == name("Sent"))
+        .unwrap();
     assert_eq!(
         sent.special_use,
         [restante::mailbox::name::SpecialUse::Sent]
@@ -429,7 +529,13 @@ fn a_new_account_has_its_mailboxes() {
     assert!(account.subscriptions().unwrap().contains(&name("Sent")));
     // it is not new a second time
     let again = spool.new_account();
-    assert!(again.mailboxes().unwrap().iter().all(|listed| listed.name != name("Sent")));
+    assert!(
+        again
+            .mailboxes()
+            .unwrap()
+            .iter()
+            .all(|listed| listed.name != name("Sent"))
+    );
 }
 
 #[test]
@@ -526,8 +632,11 @@ fn watchers_hear_of_deliveries_and_of_each_other() {
     }
     let same = account.open(&name("INBOX"), Intake::Take).unwrap();
     let before = inbox.read().highest_mod_seq();
-    same.store(&set(&[1]), &change(FlagAction::Add, flags(&[SystemFlag::Seen])))
-        .unwrap();
+    same.store(
+        &set(&[1]),
+        &change(FlagAction::Add, flags(&[SystemFlag::Seen])),
+    )
+    .unwrap();
     woken.recv_timeout(LONG).unwrap();
     assert!(inbox.read().highest_mod_seq() > before);
     drop(watch);
@@ -561,12 +670,18 @@ fn two_processes_agree_on_uids() {
                 })
             })
             .collect();
-        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+        workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap())
+            .collect()
     });
     let mut all: BTreeMap<u32, String> = BTreeMap::new();
     for (value, base) in known.into_iter().flatten() {
         let before = all.insert(value, base.clone());
-        assert!(before.is_none_or(|before| before == base), "UID {value} twice");
+        assert!(
+            before.is_none_or(|before| before == base),
+            "UID {value} twice"
+        );
     }
     let bases: BTreeSet<&String> = all.values().collect();
     assert_eq!(bases.len(), all.len(), "a message has two UIDs");
@@ -582,11 +697,18 @@ fn a_storm_loses_nothing_and_numbers_nothing_twice() {
     let spool = Spool::new();
     let account = spool.account();
     for n in 0..60 {
-        spool.append(&*account, "INBOX", format!("{n}").as_bytes(), &[SystemFlag::Seen]);
+        spool.append(
+            &*account,
+            "INBOX",
+            format!("{n}").as_bytes(),
+            &[SystemFlag::Seen],
+        );
     }
     let inbox = account.open(&name("INBOX"), Intake::Take).unwrap();
     let is_over = AtomicBool::new(false);
-    let identity: BTreeMap<Uid, String> = (1..=60).map(|n| (uid(n), inbox.base_name(uid(n)))).collect();
+    let identity: BTreeMap<Uid, String> = (1..=60)
+        .map(|n| (uid(n), inbox.base_name(uid(n))))
+        .collect();
     std::thread::scope(|scope| {
         let renamer = |letters: &'static str| {
             while !is_over.load(Ordering::Relaxed) {
@@ -594,7 +716,8 @@ fn a_storm_loses_nothing_and_numbers_nothing_twice() {
                     let path = spool.path("cur").join(&file);
                     let base = file.split(':').next().unwrap();
                     // loses races, as renaming readers do
-                    fs::rename(path, spool.path("cur").join(format!("{base}:2,{letters}"))).unwrap_or_default();
+                    fs::rename(path, spool.path("cur").join(format!("{base}:2,{letters}")))
+                        .unwrap_or_default();
                 }
             }
         };
@@ -629,7 +752,10 @@ fn a_storm_loses_nothing_and_numbers_nothing_twice() {
         is_over.store(true, Ordering::Relaxed);
     });
     // everything settles
-    for connection in [inbox, spool.account().open(&name("INBOX"), Intake::Take).unwrap()] {
+    for connection in [
+        inbox,
+        spool.account().open(&name("INBOX"), Intake::Take).unwrap(),
+    ] {
         connection.refresh(Intake::Take).unwrap();
         assert_eq!(connection.read().len(), 160);
         assert_eq!(connection.read().uid_next(), uid(161));
@@ -659,7 +785,10 @@ fn expunges_by_others_are_told_once() {
             scope.spawn(move || mailbox.expunge(&all).unwrap())
         };
         let workers = [worker(Arc::clone(&first)), worker(Arc::clone(&second))];
-        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+        workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap())
+            .collect()
     });
     let total: usize = removed.iter().map(UidSet::len).sum();
     assert_eq!(total, 40);

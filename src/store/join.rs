@@ -32,8 +32,8 @@ pub(super) struct Joined {
     pub(super) recorded: Vec<(Uid, usize)>,
     /// New files without UID, in the order in which they get one.
     pub(super) unknown: Vec<usize>,
-    /// A record that has no file.
-    pub(super) is_record_missing: bool,
+    /// The first record of a UID that has no file.
+    pub(super) unmatched: Option<Uid>,
     /// A file in `new/` has the base name of a message in `cur/`: both directories have to be read.
     pub(super) needs_whole: bool,
 }
@@ -41,7 +41,17 @@ pub(super) struct Joined {
 impl Joined {
     /// True if every message and every record has its file.
     pub(super) const fn is_complete(&self) -> bool {
-        self.missing.is_empty() && !self.is_record_missing
+        self.missing.is_empty() && self.unmatched.is_none()
+    }
+
+    /// Puts off what cannot be decided without a reading that is sure: no message is given up, and no UID above that of a record whose
+    /// file was not found is shown, since UIDs must rise.
+    pub(super) fn put_off(&mut self) {
+        self.missing = UidSet::new();
+        if let Some(limit) = self.unmatched {
+            self.recorded.retain(|(uid, _)| *uid < limit);
+            self.unknown.clear();
+        }
     }
 }
 
@@ -72,7 +82,7 @@ pub(super) fn join<'a>(
             .and_then(|i| claims.get_mut(i))
         {
             Some(claim) => *claim = Some(uid),
-            None => joined.is_record_missing |= ground.whole,
+            None => joined.unmatched = joined.unmatched.or(Some(uid)),
         }
     }
     for (i, (owner, claim)) in owners.into_iter().zip(claims).enumerate() {
@@ -227,7 +237,7 @@ mod tests {
             Joined {
                 recorded: vec![(uid(3), 0), (uid(7), 2)],
                 unknown: vec![3, 1],
-                is_record_missing: true,
+                unmatched: Some(uid(2)),
                 ..Joined::default()
             }
         );
@@ -269,10 +279,31 @@ mod tests {
             Joined {
                 missing: uids(&[2]),
                 recorded: vec![(uid(10), 0)],
+                unmatched: Some(uid(11)),
                 ..Joined::default()
             }
         );
         assert!(run(&[(1, "cur/a:2,")], &["new/a"], &[], new_only).needs_whole);
+    }
+
+    #[test]
+    fn uids_above_one_that_was_not_found_are_put_off() {
+        let records = [(10, "a"), (11, "b"), (12, "c")];
+        let mut joined = run(
+            &[(3, "cur/x:2,")],
+            &["cur/a:2,", "cur/c:2,", "new/d"],
+            &records,
+            WHOLE,
+        );
+        joined.put_off();
+        assert_eq!(
+            joined,
+            Joined {
+                recorded: vec![(uid(10), 0)],
+                unmatched: Some(uid(11)),
+                ..Joined::default()
+            }
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::join::{Ground, Joined, join};
 use super::open_mailbox::{Disk, OpenMailbox};
 use super::scan::{BaseIndex, FINE_TICK, Listing, Stamp};
 use super::spool::{Place, Spool, move_file};
-use super::uidlist::{Edit, NewRecord, UidList};
+use super::uidlist::{Edit, NewRecord, Record, UidList};
 use super::uidlist_file::Look;
 use super::{clock, doubles};
 use crate::mailbox::backend::{Error, Intake, Result};
@@ -29,6 +29,13 @@ use std::time::Duration;
 
 /// Most readings for one look until one is sure.
 const MAX_READINGS: usize = 4;
+
+/// The same for the first look, after which a message not seen is taken for gone: a file that is renamed all the time is missed by one
+/// reading in four or so, by all of these hardly ever.
+const MAX_FIRST_READINGS: usize = 12;
+
+/// How often a look begins again because others gave UIDs meanwhile.
+const MAX_ATTEMPTS: usize = 8;
 
 /// Most messages that one look moves out of `new/`: some 30 ms of renames. The next look goes on.
 const MAX_MOVES: usize = 5000;
@@ -53,6 +60,8 @@ struct Found {
     index: BaseIndex,
     joined: Joined,
     whole: bool,
+    /// What is missing is gone.
+    is_settled: bool,
 }
 
 impl OpenMailbox {
@@ -117,8 +126,7 @@ impl OpenMailbox {
         let whole =
             plan.whole || !disk.is_loaded || disk.joined == 0 || disk.cur.needs_reading(&cur, now);
         if whole || disk.new.needs_reading(&new, now) {
-            let found = self.find(disk, &spool, whole)?;
-            self.admit(disk, &spool, found, plan)?;
+            self.find_and_admit(disk, &spool, whole, plan)?;
             if plan.admit {
                 self.tidy_list(disk, &spool);
                 self.import_keywords(disk);
@@ -192,6 +200,11 @@ impl OpenMailbox {
     /// Reads the directories, again if necessary, and compares.
     fn find(&self, disk: &mut Disk, spool: &Spool, mut whole: bool) -> Result<Found> {
         let mut earlier: Option<Listing> = None;
+        let max_readings = if disk.is_loaded {
+            MAX_READINGS
+        } else {
+            MAX_FIRST_READINGS
+        };
         for reading in 1.. {
             let began = clock::since_epoch(clock::now());
             let (new, cur, mut listing) = self
@@ -208,18 +221,20 @@ impl OpenMailbox {
                 index = BaseIndex::new(&listing);
             }
             let mut joined = self.compare(disk, &listing, &index, whole)?;
-            if !whole && (joined.needs_whole || !joined.missing.is_empty()) {
+            if !whole && (joined.needs_whole || !joined.is_complete()) {
                 whole = true;
                 continue;
             }
             let is_settled = joined.is_complete() || is_sure;
             if !is_settled {
-                if reading < MAX_READINGS {
+                if reading < max_readings {
                     wait_for_tick(&cur);
                     earlier = Some(listing);
                     continue;
                 }
-                joined.missing = UidSet::new();
+                if disk.is_loaded {
+                    joined.put_off();
+                }
             }
             disk.new.was_read(new, began);
             if whole {
@@ -233,6 +248,7 @@ impl OpenMailbox {
                 index,
                 joined,
                 whole,
+                is_settled,
             });
         }
         Err(Error::Unavailable)
@@ -295,34 +311,56 @@ impl OpenMailbox {
         join(&self.files(), listing, index, records, ground)
     }
 
-    /// Takes over what was found; new files get their UIDs.
-    fn admit(&self, disk: &mut Disk, spool: &Spool, mut found: Found, plan: Plan) -> Result<()> {
-        let mut given = Vec::new();
-        if !found.joined.unknown.is_empty() {
-            let uids = if plan.admit {
+    /// Reads, and takes over what was found; new files get their UIDs.
+    fn find_and_admit(
+        &self,
+        disk: &mut Disk,
+        spool: &Spool,
+        mut whole: bool,
+        plan: Plan,
+    ) -> Result<()> {
+        for _ in 0..MAX_ATTEMPTS {
+            let mut found = self.find(disk, spool, whole)?;
+            let given = if found.joined.unknown.is_empty() {
+                Ok(Some(Vec::new()))
+            } else if plan.admit {
                 self.give_uids(disk, spool, &mut found)
             } else {
                 Err(Error::Unavailable)
             };
-            match uids {
-                Ok(uids) => given = uids,
+            match given {
+                Ok(Some(given)) => {
+                    self.apply(disk, &found, given);
+                    return Ok(());
+                }
+                Ok(None) => whole = true,
                 Err(Error::NonExistent) => return Err(Error::NonExistent),
                 // without a list there is no mailbox; with one it is served without its newest messages
                 Err(error) if !disk.is_loaded && plan.admit => return Err(error),
-                Err(_) => self.unsure(disk),
+                Err(_) => {
+                    self.apply(disk, &found, Vec::new());
+                    self.unsure(disk);
+                    return Ok(());
+                }
             }
         }
-        self.apply(disk, &found, given);
-        Ok(())
+        tracing::warn!(path = ?spool.directory(), "mailbox_too_busy");
+        self.unsure(disk);
+        if disk.is_loaded {
+            Ok(())
+        } else {
+            Err(Error::Unavailable)
+        }
     }
 
-    /// Gives UIDs to the files that have none. Others may have done so meanwhile: with the list locked, all is compared again.
+    /// Gives UIDs to the files that have none. Others may have done so meanwhile: then all is compared again, and if a file is not among
+    /// those found, nothing is done and there is no answer: the directories have to be read again.
     fn give_uids(
         &self,
         disk: &mut Disk,
         spool: &Spool,
         found: &mut Found,
-    ) -> Result<Vec<(Uid, usize)>> {
+    ) -> Result<Option<Vec<(Uid, usize)>>> {
         let told = disk.is_loaded.then(|| self.read().uid_validity());
         let problem = |error: &io::Error| failed("give UIDs to messages", spool.directory(), error);
         let (joined, like) = (&mut disk.joined, &disk.like);
@@ -333,14 +371,14 @@ impl OpenMailbox {
             return Err(Error::Unavailable);
         }
         if *locked.look() != Look::Unchanged {
-            if *joined == 0 && !found.whole {
-                return Err(Error::Unavailable);
-            }
-            let missing = std::mem::take(&mut found.joined.missing);
             let (listing, index) = (&found.listing, &found.index);
-            found.joined =
+            let again =
                 self.compare_with(*joined, disk.is_loaded, list, listing, index, found.whole);
+            if !found.whole || again.unmatched.is_some() {
+                return Ok(None);
+            }
             // which messages are missing for sure was found out before
+            let missing = std::mem::replace(&mut found.joined, again).missing;
             found.joined.missing = missing;
         }
         let listing = &found.listing;
@@ -364,10 +402,8 @@ impl OpenMailbox {
             })
             .collect();
         let uids = locked.append(&records).map_err(|error| problem(&error))?;
-        Ok(uids
-            .into_iter()
-            .zip(found.joined.unknown.iter().copied())
-            .collect())
+        let unknown = found.joined.unknown.iter().copied();
+        Ok(Some(uids.into_iter().zip(unknown).collect()))
     }
 
     /// Shows what was found.
@@ -390,6 +426,10 @@ impl OpenMailbox {
             .filter(|(_, i)| listing.place(*i) == Place::New)
             .map(|(uid, _)| *uid)
             .collect();
+        // without a reading that is sure, a record whose file was not found and those after it wait for the next look
+        let put_off = joined
+            .unmatched
+            .filter(|_| disk.is_loaded && !found.is_settled);
         let is_changed = {
             let mut messages = self.write();
             if !disk.is_loaded {
@@ -399,10 +439,14 @@ impl OpenMailbox {
             let flagged = messages.set_flags(renamed);
             messages.mark_recent(recent);
             let added = messages.arrive(arrivals);
-            messages.raise_uid_next(list.uid_next().unwrap_or(Uid::MAX));
+            messages.raise_uid_next(put_off.unwrap_or(list.uid_next().unwrap_or(Uid::MAX)));
             expunged.or(flagged).or(added).is_some()
         };
-        disk.joined = list.records().len();
+        let later = put_off.map_or(0, |limit| {
+            let is_later = |record: &Record<'_>| record.uid >= limit;
+            list.records().rev().take_while(is_later).count()
+        });
+        disk.joined = list.records().len() - later;
         disk.is_loaded = true;
         if is_changed {
             self.signal.wake();

@@ -24,13 +24,19 @@ struct Dovecot {
 
 impl Dovecot {
     fn new(spool: &Spool) -> Option<Self> {
-        let binary = BINARIES.into_iter().find(|binary| Path::new(binary).exists())?;
+        let binary = BINARIES
+            .into_iter()
+            .find(|binary| Path::new(binary).exists())?;
         let directory = tempfile::tempdir().unwrap();
         let root = spool.path("");
         let above = root.parent().unwrap();
         fs::create_dir_all(&root).unwrap();
         let me = fs::metadata(directory.path()).unwrap();
-        let owner = if me.uid() == 0 { (NOBODY, NOBODY) } else { (me.uid(), me.gid()) };
+        let owner = if me.uid() == 0 {
+            (NOBODY, NOBODY)
+        } else {
+            (me.uid(), me.gid())
+        };
         for path in [above, &root, directory.path()] {
             chown(path, Some(owner.0), Some(owner.1)).unwrap();
         }
@@ -48,7 +54,7 @@ impl Dovecot {
     }
 
     /// Sends commands, returns all answers.
-    fn run(&self, commands: &str) -> String {
+    fn run(&self, commands: &[&str]) -> String {
         let mut child = Command::new(self.binary)
             .arg("-c")
             .arg(self.directory.path().join("dovecot.conf"))
@@ -56,11 +62,11 @@ impl Dovecot {
             .env("HOME", self.directory.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let mut input = child.stdin.take().unwrap();
-        for (tag, command) in commands.lines().enumerate() {
+        for (tag, command) in commands.iter().enumerate() {
             write!(input, "a{tag} {command}\r\nn{tag} NOOP\r\n").unwrap();
         }
         write!(input, "z LOGOUT\r\n").unwrap();
@@ -72,7 +78,7 @@ impl Dovecot {
 
     /// UIDVALIDITY, UIDs and flags of a mailbox as Dovecot tells them.
     fn picture(&self, mailbox: &str) -> (u32, Vec<(u32, String)>) {
-        let answers = self.run(&format!("EXAMINE {mailbox}\nUID FETCH 1:* FLAGS"));
+        let answers = self.run(&[&format!("EXAMINE {mailbox}"), "UID FETCH 1:* FLAGS"]);
         let validity = between(&answers, "[UIDVALIDITY ", "]").parse().unwrap();
         let rows = answers
             .lines()
@@ -90,7 +96,9 @@ impl Dovecot {
 }
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
-    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("no {before} in {text}"));
+    let (_, rest) = text
+        .split_once(before)
+        .unwrap_or_else(|| panic!("no {before} in {text}"));
     rest.split_once(after).unwrap().0
 }
 
@@ -130,10 +138,17 @@ fn dovecot_and_we_see_the_same() {
     for _ in 0..3 {
         spool.deliver("INBOX", b"Subject: x\n\nbody\n");
     }
-    dovecot.run(
-        "SELECT INBOX\nSTORE 1 +FLAGS (\\Seen $Forwarded)\nSTORE 3 +FLAGS (\\Flagged NonJunk)\nSTORE 2 +FLAGS \\Deleted\nEXPUNGE\n\
-         CREATE Work.2026\nSUBSCRIBE Work.2026\nSUBSCRIBE INBOX\nCOPY 1:2 Work.2026",
-    );
+    dovecot.run(&[
+        "SELECT INBOX",
+        "STORE 1 +FLAGS (\\Seen $Forwarded)",
+        "STORE 3 +FLAGS (\\Flagged NonJunk)",
+        "STORE 2 +FLAGS \\Deleted",
+        "EXPUNGE",
+        "CREATE Work.2026",
+        "SUBSCRIBE Work.2026",
+        "SUBSCRIBE INBOX",
+        "COPY 1:2 Work.2026",
+    ]);
     for mailbox in ["INBOX", "Work/2026"] {
         assert_eq!(
             our_picture(&spool, mailbox),
@@ -141,10 +156,28 @@ fn dovecot_and_we_see_the_same() {
             "{mailbox}"
         );
     }
-    assert_eq!(our_picture(&spool, "INBOX").1.iter().map(|row| row.0).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(
+        our_picture(&spool, "INBOX")
+            .1
+            .iter()
+            .map(|row| row.0)
+            .collect::<Vec<_>>(),
+        [1, 3]
+    );
     let account = spool.account();
-    let subscribed: BTreeSet<String> = account.subscriptions().unwrap().iter().map(ToString::to_string).collect();
-    assert_eq!(subscribed, ["INBOX", "Work/2026"].map(str::to_owned).into_iter().collect());
+    let subscribed: BTreeSet<String> = account
+        .subscriptions()
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        subscribed,
+        ["INBOX", "Work/2026"]
+            .map(str::to_owned)
+            .into_iter()
+            .collect()
+    );
 
     // what we leave
     spool.append(&*account, "INBOX", b"four\r\n", &[SystemFlag::Draft]);
@@ -164,24 +197,52 @@ fn dovecot_and_we_see_the_same() {
     account.set_subscribed(&name("Ours"), true).unwrap();
     let folders = ["INBOX", "Work/2026", "Ours"];
     let directories = ["", ".Work.2026", ".Ours"];
-    let before: Vec<_> = folders.iter().map(|mailbox| our_picture(&spool, mailbox)).collect();
+    let before: Vec<_> = folders
+        .iter()
+        .map(|mailbox| our_picture(&spool, mailbox))
+        .collect();
     for indexes in ["with its indexes", "without indexes"] {
         for (mailbox, expected) in folders.iter().zip(&before) {
-            assert_eq!(&dovecot.picture(&mailbox.replace('/', ".")), expected, "{mailbox} {indexes}");
+            assert_eq!(
+                &dovecot.picture(&mailbox.replace('/', ".")),
+                expected,
+                "{mailbox} {indexes}"
+            );
         }
         forget_indexes(&spool, &directories);
     }
-    let listed = dovecot.run("LSUB \"\" \"*\"");
+    let listed = dovecot.run(&["LSUB \"\" \"*\""]);
     for mailbox in ["INBOX", "Work.2026", "Ours"] {
-        assert!(listed.lines().any(|line| line.ends_with(&format!(" {mailbox}"))), "{listed}");
+        assert!(
+            listed
+                .lines()
+                .any(|line| line.ends_with(&format!(" {mailbox}"))),
+            "{listed}"
+        );
     }
     // and Dovecot goes on
-    dovecot.run("SELECT INBOX\nUID STORE 4 +FLAGS \\Seen\nUID EXPUNGE 1\nCOPY 1 Ours\nSUBSCRIBE Ours");
+    dovecot.run(&[
+        "SELECT INBOX",
+        "UID STORE 4 +FLAGS \\Seen",
+        "UID EXPUNGE 1",
+        "COPY 1 Ours",
+    ]);
     inbox.refresh(Intake::Take).unwrap();
-    for (mailbox, expected) in folders.iter().map(|mailbox| (mailbox, our_picture(&spool, mailbox))) {
-        assert_eq!(dovecot.picture(&mailbox.replace('/', ".")), expected, "{mailbox}");
+    for (mailbox, expected) in folders
+        .iter()
+        .map(|mailbox| (mailbox, our_picture(&spool, mailbox)))
+    {
+        assert_eq!(
+            dovecot.picture(&mailbox.replace('/', ".")),
+            expected,
+            "{mailbox}"
+        );
     }
-    assert!(picture(&*inbox).iter().any(|(uid, flags)| *uid == 4 && flags.contains("\\Seen")));
+    assert!(
+        picture(&*inbox)
+            .iter()
+            .any(|(uid, flags)| *uid == 4 && flags.contains("\\Seen"))
+    );
 }
 
 #[test]
@@ -195,8 +256,8 @@ fn both_at_work_at_once() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for n in 0..5 {
-                let append = format!("SELECT INBOX\nAPPEND INBOX (kw{n}) {{3+}}\r\nx\r\nSTORE 1:* +FLAGS \\Flagged");
-                dovecot.run(&append);
+                let append = format!("APPEND INBOX (kw{n}) {{3+}}\r\nx\r\n");
+                dovecot.run(&["SELECT INBOX", &append, "STORE 1:* +FLAGS \\Flagged"]);
             }
         });
         scope.spawn(|| {

@@ -41,22 +41,27 @@ pub fn keyword(text: &str) -> Keyword {
 
 /// UIDs of a mailbox.
 pub fn uids(mailbox: &dyn Mailbox) -> Vec<u32> {
-    mailbox.read().uids().iter().map(|uid| uid.value()).collect()
+    mailbox
+        .read()
+        .uids()
+        .iter()
+        .map(|uid| uid.value())
+        .collect()
 }
 
 /// UIDs and flags of a mailbox, flags as words.
 pub fn picture(mailbox: &dyn Mailbox) -> Vec<(u32, String)> {
     let messages = mailbox.read();
-    let row = |uid: &Uid| {
+    let mut rows = Vec::new();
+    for uid in messages.uids() {
         let flags = messages.flags(*uid).unwrap();
-        let words: Vec<&str> = flags
-            .system_flags()
-            .map(SystemFlag::as_str)
-            .chain(flags.keyword_indexes().map(|at| messages.keywords().keyword(at).unwrap().as_str()))
-            .collect();
-        (uid.value(), words.join(" "))
-    };
-    messages.uids().iter().map(row).collect()
+        let mut words: Vec<&str> = flags.system_flags().map(SystemFlag::as_str).collect();
+        for at in flags.keyword_indexes() {
+            words.push(messages.keywords().keyword(at).unwrap().as_str());
+        }
+        rows.push((uid.value(), words.join(" ")));
+    }
+    rows
 }
 
 /// The stored octets of a message.
@@ -107,12 +112,24 @@ impl Spool {
     }
 
     /// Appends a message by the store.
-    pub fn append(&self, account: &dyn Account, mailbox: &str, octets: &[u8], given: &[SystemFlag]) -> Uid {
+    pub fn append(
+        &self,
+        account: &dyn Account,
+        mailbox: &str,
+        octets: &[u8],
+        given: &[SystemFlag],
+    ) -> Uid {
         self.append_with(account, mailbox, octets, &flags(given))
     }
 
     /// Appends a message by the store.
-    pub fn append_with(&self, account: &dyn Account, mailbox: &str, octets: &[u8], given: &NamedFlags) -> Uid {
+    pub fn append_with(
+        &self,
+        account: &dyn Account,
+        mailbox: &str,
+        octets: &[u8],
+        given: &NamedFlags,
+    ) -> Uid {
         let mut upload = account.upload(&name(mailbox)).unwrap();
         upload.write(octets).unwrap();
         upload.finish(given, None).unwrap();
@@ -144,8 +161,18 @@ impl Spool {
         let base = inbox.base_name(uid);
         ["cur", "new"]
             .into_iter()
-            .flat_map(|directory| self.files(directory).into_iter().map(|file| self.path(directory).join(file)))
-            .find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&base))
+            .flat_map(|directory| {
+                self.files(directory)
+                    .into_iter()
+                    .map(|file| self.path(directory).join(file))
+            })
+            .find(|path| {
+                path.file_name()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .starts_with(&base)
+            })
             .unwrap()
     }
 
