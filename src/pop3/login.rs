@@ -515,7 +515,7 @@ impl Opening {
                 Reply::coded(Code::InUse, Text::InUse)
             }
             Some(Err(NotOpened::Store(error))) => {
-                self.log(connection, LoginResult::Failed("mail_storage"));
+                self.log(connection, LoginResult::Failed("storage_unavailable"));
                 store_refusal(&error)
             }
         };
