@@ -82,7 +82,7 @@ fn announce(doors: &[Door]) {
         tracing::info!(
             address = %door.address,
             protocol = door.service.name(),
-            tls = ?door.tls,
+            tls = door.tls.name(),
             "listening"
         );
     }

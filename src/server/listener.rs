@@ -58,6 +58,17 @@ pub enum TlsMode {
     Off,
 }
 
+impl TlsMode {
+    /// As it is logged.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Implicit => "implicit",
+            Self::Start => "starttls",
+            Self::Off => "none",
+        }
+    }
+}
+
 /// A place to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {

@@ -39,6 +39,9 @@ const PORTS: [(u16, &str, &str); 4] = [
     (1995, "pop3", "implicit"),
 ];
 
+/// Connections that the demo takes: what fits the common limit of 1024 open files.
+const CONNECTIONS: usize = 500;
+
 /// Characters of passwords: no two that look alike.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
@@ -117,7 +120,8 @@ fn lay_out(directory: &Path) -> Result<Config, Failure> {
     let path = directory.join("restante.toml");
     let quoted = |path: &Path| toml::Value::from(path.to_string_lossy().into_owned()).to_string();
     let mut text = format!(
-        "[storage]\nspool = {}\n\n[auth]\ndatabase = {}\n\n[[tls.certificates]]\ncertificate = {}\nkey = {}\n",
+        "[storage]\nspool = {}\n\n[auth]\ndatabase = {}\n\n[limits]\nconnections = {CONNECTIONS}\n\n\
+         [[tls.certificates]]\ncertificate = {}\nkey = {}\n",
         quoted(&directory.join("spool/%{user}/Maildir")),
         quoted(&directory.join("credentials.sqlite")),
         quoted(&certificate),
@@ -286,16 +290,17 @@ fn show(directory: &Path, accounts: &[Account], doors: &[Door]) {
     let Some(Account { user, password }) = accounts.first() else {
         return;
     };
+    let directory = directory.display();
     println!(
-        "# what is new, the first message, and all mailboxes
-curl --cacert {certificate} -u {user}:{password} 'imaps://localhost:{imaps}/INBOX?NEW'
+        "# which messages are unread, the first message, and all mailboxes
+curl --cacert {certificate} -u {user}:{password} 'imaps://localhost:{imaps}/INBOX?UNSEEN'
 curl --cacert {certificate} -u {user}:{password} 'imaps://localhost:{imaps}/INBOX;MAILINDEX=1'
 curl --cacert {certificate} -u {user}:{password} --ssl-reqd imap://localhost:{imap}/
 # the same mail by POP3: the list, and the first message
 curl --cacert {certificate} -u {user}:{password} pop3s://localhost:{pop3s}/
 curl --cacert {certificate} -u {user}:{password} --ssl-reqd pop3://localhost:{pop3}/1
 # read it
-mutt -n -F /dev/null -e 'set ssl_ca_certificates_file={certificate}' -f imaps://{user}:{password}@localhost:{imaps}/INBOX
+mutt -n -F /dev/null -e 'set ssl_ca_certificates_file={certificate} folder={directory}' -f imaps://{user}:{password}@localhost:{imaps}/INBOX
 # speak IMAP by hand, and see mail arrive: type the lines after the #
 openssl s_client -quiet -crlf -CAfile {certificate} -connect localhost:{imaps}
 #   a login {user} {password}

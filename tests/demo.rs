@@ -1,0 +1,149 @@
+//! `restante demo` as a person runs it: it prints what to type, what is printed works, mail arrives, Ctrl-C leaves nothing behind.
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use support::client::{Client, TLS13, tls};
+
+/// A demo that runs.
+struct Demo {
+    process: Child,
+    /// What it printed until clients could connect.
+    printed: Vec<String>,
+}
+
+impl Demo {
+    fn start(arguments: &[&str]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_restante"))
+            .args(["demo", "--interval", "1"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        let mut printed = Vec::new();
+        for line in output.lines() {
+            printed.push(line.unwrap());
+            if printed.last().unwrap().contains("c idle") {
+                break;
+            }
+        }
+        Self { process, printed }
+    }
+
+    /// The word after another one, in the first line that has it.
+    fn word_after(&self, before: &str) -> String {
+        let found = self.printed.iter().find_map(|line| {
+            let (_, after) = line.split_once(before)?;
+            Some(
+                after
+                    .split_whitespace()
+                    .next()?
+                    .trim_matches(',')
+                    .to_owned(),
+            )
+        });
+        found.unwrap_or_else(|| panic!("no {before:?} in {:#?}", self.printed))
+    }
+
+    fn address(&self, name: &str) -> SocketAddr {
+        format!("127.0.0.1:{}", self.word_after(name))
+            .parse()
+            .unwrap()
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.word_after("everything lies in ").into()
+    }
+
+    /// Ctrl-C.
+    fn interrupt(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+/// Reads up to and including a line that begins like this, and returns it.
+fn line_with(client: &mut Client, beginning: &str) -> String {
+    loop {
+        let line = client.line();
+        if line.starts_with(beginning) {
+            return line;
+        }
+    }
+}
+
+#[test]
+fn both_protocols_serve_and_mail_arrives() {
+    let demo = Demo::start(&[]);
+    let password = demo.word_after("user anna     password ");
+    let config = tls(TLS13, &[]);
+
+    let mut imap = Client::tls(demo.address("IMAPS "), &config, "localhost").unwrap();
+    line_with(&mut imap, "* OK");
+    imap.send(&format!(
+        "a login anna {password}\r\nb select inbox\r\nc idle\r\n"
+    ));
+    line_with(&mut imap, "a OK");
+    let exists = |line: &str| line.split(' ').nth(1).unwrap().parse::<usize>().unwrap();
+    let mut count = 0;
+    // SELECT tells how many there are, IDLE each one that arrives.
+    for expected in ["b OK", "+ "] {
+        loop {
+            let line = imap.line();
+            if line.ends_with("EXISTS") {
+                count = exists(&line);
+            }
+            if line.starts_with(expected) {
+                break;
+            }
+        }
+    }
+    assert!(count >= 10, "{count}");
+    loop {
+        let line = line_with(&mut imap, "* ");
+        if line.ends_with("EXISTS") {
+            assert!(exists(&line) > count);
+            break;
+        }
+    }
+    imap.send("DONE\r\nd logout\r\n");
+    line_with(&mut imap, "* BYE");
+
+    let mut pop3 = Client::tls(demo.address("POP3S "), &config, "localhost").unwrap();
+    assert!(pop3.line().starts_with("+OK"));
+    assert!(pop3.ask("USER anna").starts_with("+OK"));
+    assert!(pop3.ask(&format!("PASS {password}")).starts_with("+OK"));
+    assert!(pop3.ask("RETR 1").starts_with("+OK"));
+    line_with(&mut pop3, ".");
+    assert!(pop3.ask("QUIT").starts_with("+OK"));
+
+    let directory = demo.directory();
+    assert!(directory.is_dir());
+    demo.interrupt();
+    assert!(!directory.exists(), "{}", directory.display());
+}
+
+#[test]
+fn a_directory_that_was_named_is_kept_and_used_again() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("demo");
+    let arguments = ["--dir", directory.to_str().unwrap()];
+    let first = Demo::start(&arguments);
+    assert_eq!(first.directory(), directory);
+    first.interrupt();
+    assert!(directory.join("restante.toml").is_file());
+
+    let second = Demo::start(&arguments);
+    let password = second.word_after("user bruno    password ");
+    let mut client = Client::tls(second.address("POP3S "), &tls(TLS13, &[]), "localhost").unwrap();
+    client.line();
+    assert!(client.ask("USER bruno").starts_with("+OK"));
+    assert!(client.ask(&format!("PASS {password}")).starts_with("+OK"));
+    second.interrupt();
+}
