@@ -1,12 +1,22 @@
 //! `restante demo` as a person runs it: it prints what to type, what is printed works, mail arrives, Ctrl-C leaves nothing behind.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a fixture that fails is a test that fails"
+)]
+
 mod support;
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use support::client::{Client, TLS13, tls};
+
+/// Held by each test: two demos that look for free ports at the same moment find the same.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// A demo that runs.
 struct Demo {
@@ -80,6 +90,7 @@ fn line_with(client: &mut Client, beginning: &str) -> String {
 
 #[test]
 fn both_protocols_serve_and_mail_arrives() {
+    let _alone = ONE_AT_A_TIME.lock();
     let demo = Demo::start(&[]);
     let password = demo.word_after("user anna     password ");
     let config = tls(TLS13, &[]);
@@ -120,7 +131,7 @@ fn both_protocols_serve_and_mail_arrives() {
     assert!(pop3.ask("USER anna").starts_with("+OK"));
     assert!(pop3.ask(&format!("PASS {password}")).starts_with("+OK"));
     assert!(pop3.ask("RETR 1").starts_with("+OK"));
-    line_with(&mut pop3, ".");
+    while pop3.line() != "." {}
     assert!(pop3.ask("QUIT").starts_with("+OK"));
 
     let directory = demo.directory();
@@ -131,6 +142,7 @@ fn both_protocols_serve_and_mail_arrives() {
 
 #[test]
 fn a_directory_that_was_named_is_kept_and_used_again() {
+    let _alone = ONE_AT_A_TIME.lock();
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("demo");
     let arguments = ["--dir", directory.to_str().unwrap()];

@@ -1,5 +1,10 @@
 //! The I/O shell over real sockets, with a protocol made for the purpose (`support/parrot.rs`): TLS, limits, orders, time-outs, volumes.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fixture that fails is a test that fails"
+)]
+
 mod support;
 
 use restante::server::{LeastTls, LimitSettings, Settings, Timeouts, TlsSettings};
@@ -74,7 +79,7 @@ impl Setup {
             check: self.check,
         };
         Fixture {
-            house: House::start(&self.settings, &tls, hub.services(self.storage)),
+            house: House::start(&self.settings, &tls, hub.services(&self.storage)),
             hub,
             directory,
         }

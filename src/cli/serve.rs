@@ -7,7 +7,7 @@ use crate::config::load;
 use crate::config::{Config, TlsMode};
 use crate::mailbox::backend::Backend;
 use crate::server::{
-    self, Bound, DEFAULT_BACKLOG, Door, Services, Tls, give_up, raise_open_files, until_signal,
+    self, Bound, DEFAULT_BACKLOG, Door, Services, Signals, Tls, give_up, raise_open_files,
 };
 use crate::storage::Volumes;
 use crate::store::Store;
@@ -48,31 +48,29 @@ pub(super) fn serve(config: &Config, started: impl FnOnce(&[Door])) -> Result<()
         .build()
         .map_err(|error| Failure::general(format!("cannot start threads: {error}")))?;
     let outcome = runtime.block_on(async {
+        let signals = Signals::take()
+            .map_err(|error| Failure::general(format!("cannot take signals: {error}")))?;
         let running =
             server::start(bound, tls, &settings::server(config), services).map_err(failure)?;
         let control = running.control();
         authenticator.on_change(move |user| control.revoke(user));
         announce(running.doors());
         started(running.doors());
-        wait_and_stop(running).await
+        wait_and_stop(running, signals).await;
+        Ok(())
     });
     runtime.shutdown_timeout(RUNTIME_END);
     outcome
 }
 
 /// Serves until a signal, then stops; a second signal cuts that short.
-async fn wait_and_stop(running: server::Running) -> Result<(), Failure> {
+async fn wait_and_stop(running: server::Running, mut signals: Signals) {
     let control = running.control();
-    let signalled = || async {
-        until_signal(&control)
-            .await
-            .map_err(|error| Failure::general(format!("cannot wait for signals: {error}")))
-    };
-    signalled().await?;
+    signals.until_stop(&control).await;
     tell_service_manager(&[NotifyState::Stopping]);
     tokio::select! {
-        () = running.stop() => Ok(()),
-        again = signalled() => again,
+        () = running.stop() => {}
+        () = signals.until_stop(&control) => {}
     }
 }
 

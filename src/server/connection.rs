@@ -328,21 +328,23 @@ impl Connection {
         }
     }
 
-    /// Closes as the end demands.
+    /// Closes as the end demands: after last words with care that they arrive, after the client's close with a close.
     async fn farewell(&mut self, end: &End) {
-        let close = self.stream.close();
-        match end {
-            End::BySession | End::Interrupted(_) | End::VolumeHung | End::Panicked => {
-                if let Ok(Err(error)) = timeout(FAREWELL, close).await {
-                    tracing::debug!(%error, "close_failed");
+        let close = async {
+            match end {
+                End::BySession | End::Interrupted(_) | End::VolumeHung | End::Panicked => {
+                    self.stream.close().await
                 }
+                End::ByClient => self.stream.shutdown().await,
+                End::NotReading
+                | End::HandshakeTimeout
+                | End::Handshake(_)
+                | End::NoTls
+                | End::Io(_) => Ok(()),
             }
-            End::ByClient
-            | End::NotReading
-            | End::HandshakeTimeout
-            | End::Handshake(_)
-            | End::NoTls
-            | End::Io(_) => {}
+        };
+        if let Ok(Err(error)) = timeout(FAREWELL, close).await {
+            tracing::debug!(%error, "close_failed");
         }
     }
 

@@ -25,7 +25,7 @@ mod work;
 pub use limits::{DEFAULT_CONNECTIONS, DEFAULT_PER_ACCOUNT, DEFAULT_PER_ADDRESS, LimitSettings};
 pub use listener::{At, BindError, Bound, DEFAULT_BACKLOG, Door, Listener, Service, TlsMode};
 pub use privileges::{PrivilegeError, give_up, raise_open_files};
-pub use shutdown::{Control, until_signal};
+pub use shutdown::{Control, Signals};
 pub use tls::{CertificateError, CertificateFiles, DEFAULT_CHECK, LeastTls, Tls, TlsSettings};
 
 use crate::protocol::{Host, Peer, Protocol};

@@ -4,7 +4,7 @@ use super::limits::Registry;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 /// Part of the time of an orderly stop that is left for ending what did not end by itself.
@@ -65,25 +65,41 @@ impl Control {
     }
 }
 
-/// Waits for SIGTERM or SIGINT; meanwhile SIGHUP reads the certificates again.
-///
-/// # Errors
-/// If the system does not let us have the signals.
-pub async fn until_signal(control: &Control) -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    loop {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-            _ = hang_up.recv() => {
-                tracing::info!(signal = "SIGHUP", "signal_received");
-                control.reload_certificates();
-                continue;
-            }
-        };
-        tracing::info!(signal = name, "signal_received");
-        return Ok(());
+/// The signals that a server heeds. From the moment when this is made they no longer kill the process.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Takes them; to be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// If the system does not let us have them.
+    pub fn take() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for SIGTERM or SIGINT; meanwhile SIGHUP reads the certificates again.
+    pub async fn until_stop(&mut self, control: &Control) {
+        loop {
+            let name = tokio::select! {
+                _ = self.terminate.recv() => "SIGTERM",
+                _ = self.interrupt.recv() => "SIGINT",
+                _ = self.hang_up.recv() => {
+                    tracing::info!(signal = "SIGHUP", "signal_received");
+                    control.reload_certificates();
+                    continue;
+                }
+            };
+            tracing::info!(signal = name, "signal_received");
+            return;
+        }
     }
 }

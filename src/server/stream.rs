@@ -136,7 +136,8 @@ impl Stream {
         }
     }
 
-    async fn shutdown(&mut self) -> io::Result<()> {
+    /// Says that nothing more will be sent.
+    pub(super) async fn shutdown(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(tcp) => tcp.shutdown().await,
             Self::Tls(tls) => tls.shutdown().await,

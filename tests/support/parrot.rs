@@ -27,10 +27,13 @@ pub const PIECE: usize = 256 * 1024;
 /// What the test shares with all parrots.
 #[derive(Default)]
 pub struct Hub {
-    gates: Mutex<HashMap<String, (Sender<()>, Receiver<()>)>>,
+    gates: Mutex<HashMap<String, Gatepost>>,
     wakers: Mutex<Vec<Waker>>,
     waiting: Mutex<Option<Sender<()>>>,
 }
+
+/// The side of a gate that the work sees: tells that it began, waits for the test.
+type Gatepost = (Sender<()>, Receiver<()>);
 
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,10 +85,10 @@ impl Hub {
     }
 
     /// Services of parrots on volumes of these settings; `/one` and `/two` are volumes.
-    pub fn services(self: &Arc<Self>, settings: Settings) -> Services {
+    pub fn services(self: &Arc<Self>, settings: &Settings) -> Services {
         let volumes = Arc::new(Volumes::new(Settings {
             places: vec!["/one".into(), "/two".into()],
-            ..settings
+            ..settings.clone()
         }));
         let hub = Arc::clone(self);
         let open: Open =

@@ -283,7 +283,7 @@ fn show(directory: &Path, accounts: &[Account], doors: &[Door]) {
     let certificate = certificate.display();
     println!("\nrestante serves two accounts on 127.0.0.1; Ctrl-C ends it.\n");
     for Account { user, password } in accounts {
-        println!("  user {user:8} password {password}");
+        println!("  user {:8} password {password}", user.as_str());
     }
     println!("\n  IMAP {imap} (STARTTLS), IMAPS {imaps}, POP3 {pop3} (STLS), POP3S {pop3s}");
     println!("  everything lies in {}\n", directory.display());
