@@ -278,6 +278,24 @@ mod tests {
         }
 
         #[test]
+        fn damaged_seeds_are_borne(
+            choice in any::<u8>(),
+            piece in any::<u8>(),
+            order in prop::collection::vec(0..SEEDS.len(), 1..4),
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        ) {
+            let mut octets = vec![choice, piece];
+            for seed in order {
+                octets.extend_from_slice(SEEDS[seed].as_bytes());
+            }
+            for (at, octet) in damage {
+                let at = at.index(octets.len());
+                octets[at] = octet;
+            }
+            session(&octets);
+        }
+
+        #[test]
         fn seeds_in_any_order_are_borne(
             choice in any::<u8>(),
             piece in any::<u8>(),
