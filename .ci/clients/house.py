@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 
-PASSWORD = 'päss "w0rd" \\ $1'
+PASSWORD = "päss w0rd $1'%"
 USERS = ("anna", "bruno@example.org")
 
 CONFIG = """

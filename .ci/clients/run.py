@@ -91,7 +91,8 @@ def imaplib_does_all_it_can(house):
     for _ in range(5):
         mta.deliver()
     client = logged_in(house)
-    assert "IMAP4REV1" in client.capabilities and "IDLE" in client.capabilities
+    capabilities = client.capability()[1][0].split()
+    assert {b"IMAP4rev1", b"IMAP4rev2", b"IDLE", b"MOVE"} <= set(capabilities), capabilities
     assert client.select()[1] == [b"5"]
     assert client.uid("SEARCH", "ALL")[1] == [b"1 2 3 4 5"]
     assert client.search("UTF-8", "SUBJECT", '"delivery"')[1][0].split() == [b"1", b"2", b"3", b"4", b"5"]
@@ -218,8 +219,7 @@ def mbsync_mirrors_both_ways_and_then_has_nothing_to_do(house):
 
     assert len(near()) == mta.delivered, (len(near()), mta.delivered)
     # changes on the near side: a flag, a deletion, a new message
-    first, second = (next((mirror / part).glob("*")) if False else sorted((mirror / "new").iterdir())[number]
-                     for number, part in ((0, "new"), (1, "new")))
+    first, second, *_ = sorted((mirror / "new").iterdir())
     first.rename(mirror / "cur" / (first.name.split(":")[0] + ":2,FS"))
     second.unlink()
     (mirror / "new" / "1700000000.1.near").write_bytes(b"Subject: from the near side\n\nbody\n")
@@ -231,10 +231,9 @@ def mbsync_mirrors_both_ways_and_then_has_nothing_to_do(house):
     assert len(client.search(None, "ALL")[1][0].split()) == mta.delivered
     before = near()
     state = sorted((path.name, path.stat().st_mtime_ns) for path in house.maildir().glob("cur/*"))
-    again = run(["mbsync", "-c", rc, "-a", "-V"])
+    run(mbsync)
     assert near() == before
     assert state == sorted((path.name, path.stat().st_mtime_ns) for path in house.maildir().glob("cur/*"))
-    assert b"F: +0 *0 #0" in again.stdout.replace(b"Far: +0 *0 #0", b"F: +0 *0 #0") + again.stderr or b"+0" in again.stdout, again
 
 
 @check
@@ -353,8 +352,8 @@ def dovecot_after_us_and_before_us_sees_the_same(house):
         client.select()
         client.store("1", "+FLAGS", r"(\Flagged $Label5)")
         client.append("INBOX", "", None, b"Subject: by Dovecot\r\n\r\nbody\r\n")
-        client.create("Made by Dovecot")
-        client.subscribe("Made by Dovecot") if False else client._simple_command("SUBSCRIBE", '"Projects"')
+        client.create('"Made by Dovecot"')
+        client.subscribe("Projects")
     mta.deliver()
     assert ours() == theirs()
 

@@ -1,4 +1,4 @@
-//! An account's first login: the spool and its first mailboxes.
+//! An account's first login: the spool and its first mailboxes. The MTA may have made the spool before.
 
 use super::account::AccountState;
 use super::failure::{failed, noted};
@@ -7,6 +7,16 @@ use crate::mailbox::backend::{Error, Result};
 use crate::mailbox::name::MailboxName;
 use std::io;
 use std::sync::PoisonError;
+
+/// Files that some IMAP or POP3 server makes at the first login.
+const TRACES: [&str; 6] = [
+    "dovecot-uidlist",
+    "subscriptions",
+    "restante-special-use",
+    "courierimapuiddb",
+    "courierimapsubscribed",
+    "courierpop3dsizelist",
+];
 
 impl AccountState {
     /// Sees that the spool is there, and makes it if that is wanted. One system call when it is.
@@ -37,7 +47,7 @@ impl AccountState {
         spool::ensure_parents(root)
             .and_then(|()| self.folders.ensure_root())
             .map_err(|error| failed("make the spool", root, &error))?;
-        if has_inbox {
+        if has_inbox && !self.is_unused()? {
             match self.folders.sweep(clock::now()) {
                 Ok(0) => {}
                 Ok(swept) => tracing::info!(user, path = ?root, swept, "left_overs_swept"),
@@ -48,6 +58,22 @@ impl AccountState {
         }
         *is_ready = true;
         Ok(())
+    }
+
+    /// True if no mail program ever had this spool: the MTA made it with the first delivery, before the first login.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::NoPermission`]
+    fn is_unused(&self) -> Result<bool> {
+        let root = self.folders.root();
+        if TRACES.iter().any(|name| root.join(name).exists()) {
+            return Ok(false);
+        }
+        let folders = self
+            .folders
+            .list()
+            .map_err(|error| failed("list the mailboxes", root, &error))?;
+        Ok(folders.len() <= 1)
     }
 
     /// Makes the mailboxes of a new account. What fails is logged and keeps nobody from their mail.

@@ -16,8 +16,7 @@ pub(crate) struct Circumstances {
 }
 
 /// After login: what the extensions in README's table bring. `STATUS=SIZE` is RFC 8438, the rest names itself.
-const AFTER_LOGIN: [&str; 18] = [
-    "IDLE",
+const AFTER_LOGIN: [&str; 17] = [
     "NAMESPACE",
     "CHILDREN",
     "UNSELECT",
@@ -48,7 +47,8 @@ pub(crate) fn capabilities(settings: &Settings, now: Circumstances) -> Vec<Capab
     } else {
         "LITERAL+"
     }));
-    list.extend(["ID", "ENABLE"].map(Capability::Name));
+    // IDLE before login too: some clients read the greeting and never ask again
+    list.extend(["ID", "ENABLE", "IDLE"].map(Capability::Name));
     if now.authenticated {
         list.extend(AFTER_LOGIN.map(Capability::Name));
         list.push(Capability::AppendLimit(settings.append_limit_octets));
