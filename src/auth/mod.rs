@@ -7,6 +7,8 @@ mod cache;
 mod clock;
 pub mod credential;
 pub mod database;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod keyed;
 mod log;
 pub mod password;
