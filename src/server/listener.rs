@@ -38,7 +38,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// As it is logged; also its name in ALPN (RFC 7595's registry: `imap`, `pop3`).
+    /// As it is logged; also its name in ALPN (RFC 7301; registered for both by RFC 2595).
     pub const fn name(self) -> &'static str {
         match self {
             Self::Imap => "imap",
