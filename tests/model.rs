@@ -6,7 +6,7 @@ use restante::mailbox::backend::{Account, Backend, Error, FlagChange, Intake, Li
 use restante::mailbox::flag::{FlagAction, Flags, Keyword, NamedFlags, SystemFlag};
 use restante::mailbox::id::Uid;
 use restante::mailbox::memory::Memory;
-use restante::mailbox::name::{MailboxName, SpecialUse};
+use restante::mailbox::name::MailboxName;
 use restante::mailbox::uid_set::UidSet;
 use restante::store::{Settings, Store};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 const NAMES: [&str; 6] = [
     "INBOX",
-    "Sent",
+    "Letters",
     "Work",
     "Work/a.b",
     "Work/Müll & Co",
@@ -130,7 +130,17 @@ fn chosen(mailbox: &dyn Mailbox, bits: u8) -> UidSet {
 /// What an operation gave, made comparable: UIDVALIDITY differs between stores.
 type Outcome = Result<Vec<u32>, Error>;
 
+/// Does an operation; texts of errors are each store's own.
 fn perform(account: &dyn Account, operation: &Operation) -> Outcome {
+    attempt(account, operation).map_err(|error| match error {
+        Error::InUse(_) => Error::InUse(String::new()),
+        Error::Cannot(_) => Error::Cannot(String::new()),
+        Error::Limit(_) => Error::Limit(String::new()),
+        other => other,
+    })
+}
+
+fn attempt(account: &dyn Account, operation: &Operation) -> Outcome {
     let numbers = |uids: &UidSet| uids.iter().map(Uid::value).collect::<Vec<_>>();
     match operation {
         Operation::Append {
@@ -277,13 +287,11 @@ fn maildir_and_memory_agree() {
         let spool = format!("{}/%{{user}}/Maildir", directory.path().display());
         let settings = Settings {
             spool,
-            ..Settings::for_tests()
+            ..Settings::default()
         };
         let memory = Memory::new();
-        memory.add_user("anna");
         let model = fresh(&memory);
-        let mut real = fresh(&Store::new(settings.clone()).unwrap());
-        let _: &[SpecialUse] = &[];
+        let mut real = fresh(&Store::new(settings.clone()));
         for (step, operation) in operations.iter().enumerate() {
             prop_assert_eq!(
                 perform(&*real, operation),
@@ -294,7 +302,7 @@ fn maildir_and_memory_agree() {
             prop_assert_eq!(picture(&*real), picture(&*model), "after {:?}", operation);
             if step % 5 == 4 {
                 // another process on the same spool sees the same
-                real = fresh(&Store::new(settings.clone()).unwrap());
+                real = fresh(&Store::new(settings.clone()));
                 prop_assert_eq!(
                     picture(&*real),
                     picture(&*model),

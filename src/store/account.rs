@@ -365,9 +365,6 @@ impl Account for MaildirAccount {
     }
 
     fn rename(&self, from: &MailboxName, to: &MailboxName) -> Result<()> {
-        if to.is_inbox() {
-            return Err(Error::AlreadyExists);
-        }
         if from.is_inbox() {
             return self.state.rename_inbox(to);
         }

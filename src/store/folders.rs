@@ -285,15 +285,7 @@ impl Folders {
                 result => result,
             };
         }
-        let mut names: Vec<OsString> = fs::read_dir(prepared)?
-            .map(|entry| entry.map(|entry| entry.file_name()))
-            .collect::<io::Result<_>>()?;
-        names.sort_by_key(|name| name == "cur");
-        for name in names {
-            fs::rename(prepared.join(&name), target.join(&name))?;
-        }
-        durable::sync_dir(target)?;
-        fs::remove_dir(prepared)
+        join_directories(prepared, target)
     }
 
     /// Renames a mailbox, or a name without one, and all below it. Durable when it returns. Not for INBOX. In Maildir++ each mailbox is a
@@ -308,22 +300,31 @@ impl Folders {
         to: &MailboxName,
         like: &Ownership,
     ) -> io::Result<()> {
-        if from.is_inbox() || to.is_inbox() || to == from || to.is_below(from) {
+        if from.is_inbox() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let all = self.mailboxes()?;
-        if all.iter().any(|(name, _)| name == to || name.is_below(to)) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
         let mut moves = Vec::new();
         for (name, path) in &all {
             if let Some(new_name) = name.moved(from, to) {
-                moves.push((path.clone(), self.place_for(&new_name)?));
+                moves.push((path, new_name));
             }
         }
         if moves.is_empty() {
             return Err(io::ErrorKind::NotFound.into());
         }
+        if to.is_below(from) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let is_taken =
+            |new: &MailboxName| new.is_inbox() || all.iter().any(|(name, _)| name == new);
+        if moves.iter().any(|(_, new)| is_taken(new)) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let moves: Vec<(PathBuf, PathBuf)> = moves
+            .into_iter()
+            .map(|(path, new)| Ok((path.clone(), self.place_for(&new)?)))
+            .collect::<io::Result<_>>()?;
         if self.layout == Layout::Fs {
             return self.rename_fs(from, to, &moves, like);
         }
@@ -352,9 +353,9 @@ impl Folders {
         let old = spelled.ok_or(io::ErrorKind::NotFound)?;
         let new = self.place_for(to)?;
         make_above(new.parent().unwrap_or(&self.root), like)?;
-        // an empty directory of that name gives way
         if new.is_dir() {
-            fs::remove_dir(&new)?;
+            // a name without a mailbox: what is moved joins what lies below it
+            return join_directories(&old, &new);
         }
         durable::rename_synced(&old, &new)
     }
@@ -495,6 +496,24 @@ fn discard(path: &Path) {
     if let Err(error) = fs::remove_dir_all(path) {
         tracing::warn!(path = %path.display(), %error, "leftover_not_removed");
     }
+}
+
+/// Moves all that is in a directory into another, `cur` last, and removes the first.
+fn join_directories(from: &Path, to: &Path) -> io::Result<()> {
+    let mut names: Vec<OsString> = fs::read_dir(from)?
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<io::Result<_>>()?;
+    names.sort_by_key(|name| name == "cur");
+    for name in names {
+        let (from, to) = (from.join(&name), to.join(&name));
+        if to.is_dir() && from.is_dir() && !PARTS.iter().any(|part| name == *part) {
+            join_directories(&from, &to)?;
+        } else {
+            fs::rename(from, to)?;
+        }
+    }
+    durable::sync_dir(to)?;
+    fs::remove_dir(from)
 }
 
 /// A level as it stands on disk.

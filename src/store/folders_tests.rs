@@ -160,9 +160,9 @@ fn renames_that_cannot_be_are_refused() {
         for (from, to, kind) in [
             ("a", "a/x", io::ErrorKind::InvalidInput),
             ("INBOX", "x", io::ErrorKind::InvalidInput),
-            ("a", "INBOX", io::ErrorKind::InvalidInput),
+            ("a", "INBOX", io::ErrorKind::AlreadyExists),
             ("a", "b/c", io::ErrorKind::AlreadyExists),
-            ("a", "b", io::ErrorKind::AlreadyExists),
+            ("a", "a", io::ErrorKind::AlreadyExists),
             ("none", "x", io::ErrorKind::NotFound),
         ] {
             assert_eq!(
