@@ -10,8 +10,12 @@
 //! long is hung up on.
 
 mod event;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+mod skip;
 
 pub(crate) use event::{Event, Limits};
+use skip::{Skip, Skipped};
 
 use super::framer::Framer;
 use super::parse;
@@ -56,19 +60,6 @@ struct Gathered {
     literal_left: u64,
     /// Literals so far.
     literals: usize,
-}
-
-/// A command that is read away.
-#[derive(Debug)]
-struct Skip {
-    /// Octets missing in the present literal.
-    literal_left: u64,
-    /// Octets of the command so far.
-    octets: u64,
-    /// It is a raw line: no literals.
-    raw: bool,
-    /// What to tell at its end; nothing if the session has answered.
-    refusal: Option<Refusal>,
 }
 
 /// A message of an APPEND.
@@ -187,12 +178,7 @@ impl Flow {
             State::AfterUpload(_) => 0,
             State::Command(_) | State::Skip(_) | State::Dead => return,
         };
-        self.state = State::Skip(Skip {
-            literal_left,
-            octets: literal_left,
-            raw: false,
-            refusal: None,
-        });
+        self.state = State::Skip(Skip::literal(0, literal_left, None));
     }
 
     /// The next piece of an accepted message: [`Event::More`], [`Event::UploadOctets`], [`Event::UploadEnd`], then
@@ -367,12 +353,8 @@ impl Flow {
         }
         match literal {
             Some(literal) if literal.non_synchronizing => {
-                self.state = State::Skip(Skip {
-                    literal_left: literal.octets,
-                    octets: octets.saturating_add(literal.octets),
-                    raw: false,
-                    refusal: Some(refusal),
-                });
+                let skip = Skip::literal(octets, literal.octets, Some(refusal));
+                self.state = State::Skip(skip);
                 self.skip().unwrap_or(Event::More)
             }
             _ => {
@@ -390,55 +372,26 @@ impl Flow {
         }
         let octets = self.framer.frame().len() as u64;
         self.framer.release();
-        self.state = State::Skip(Skip {
-            literal_left: 0,
-            octets,
-            raw,
-            refusal: Some(refusal),
-        });
+        self.state = State::Skip(Skip::line(octets, raw, refusal));
         self.skip().unwrap_or(Event::More)
     }
 
     /// Reads on to the end of a command that is read away. None if there is no such, or it has ended and nothing is to be told.
     fn skip(&mut self) -> Option<Event> {
         let most = self.limits.max_skipped_octets();
-        loop {
-            let skip = match &mut self.state {
-                State::Skip(skip) => skip,
-                State::Dead => return Some(self.give_up(None, "connection is closing")),
-                _ => return None,
-            };
-            skip.literal_left -= self.framer.take(skip.literal_left) as u64;
-            self.framer.release();
-            if skip.literal_left == 0 {
-                match self.framer.take_line() {
-                    Some(octets) => {
-                        skip.octets = skip.octets.saturating_add(octets as u64);
-                        let literal = parse::announced_literal(self.framer.frame())
-                            .filter(|literal| literal.non_synchronizing && !skip.raw);
-                        self.framer.release();
-                        skip.literal_left = literal.map_or(0, |literal| literal.octets);
-                        skip.octets = skip.octets.saturating_add(skip.literal_left);
-                        if literal.is_none() && skip.octets <= most {
-                            let refusal = skip.refusal.take();
-                            self.state = State::Command(Gathered::default());
-                            return refusal.map(Refusal::into_event);
-                        }
-                    }
-                    None => {
-                        let dropped = self.framer.release_but(parse::MAX_ANNOUNCEMENT_OCTETS);
-                        skip.octets = skip.octets.saturating_add(dropped as u64);
-                        if skip.octets <= most {
-                            return Some(Event::More);
-                        }
-                    }
-                }
+        let skipped = match &mut self.state {
+            State::Skip(skip) => skip.advance(&mut self.framer, most),
+            State::Dead => return Some(self.give_up(None, "connection is closing")),
+            State::Command(_) | State::Announced(_) | State::Upload(_) | State::AfterUpload(_) => {
+                return None;
             }
-            if skip.octets > most {
-                return Some(self.give_up(Some(Code::TooBig), TOO_MUCH_TEXT));
-            }
-            if skip.literal_left > 0 && self.framer.pending().is_empty() {
-                return Some(Event::More);
+        };
+        match skipped {
+            Skipped::Waiting => Some(Event::More),
+            Skipped::TooMuch => Some(self.give_up(Some(Code::TooBig), TOO_MUCH_TEXT)),
+            Skipped::Ended(refusal) => {
+                self.state = State::Command(Gathered::default());
+                refusal.map(Refusal::into_event)
             }
         }
     }

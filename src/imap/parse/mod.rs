@@ -9,6 +9,8 @@ mod core;
 mod date;
 mod extension;
 mod fetch;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod mailbox;
 mod search;
 mod sequence;
