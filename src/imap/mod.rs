@@ -2,9 +2,9 @@
 
 mod commands;
 mod encode;
-mod flow;
+pub(crate) mod flow;
 mod framer;
-mod parse;
+pub(crate) mod parse;
 pub(crate) mod session;
 pub mod settings;
 pub mod types;

@@ -7,7 +7,7 @@ use crate::imap::parse;
 use crate::imap::types::capability::Capability;
 use crate::imap::types::command::CommandBody;
 use crate::imap::types::core::Tag;
-use crate::imap::types::fetch::FetchItem;
+use crate::imap::types::fetch::{FetchItem, Section, SectionText};
 use crate::imap::types::list::{ListAttribute, StatusItem};
 use crate::imap::types::response::{Code, Condition, ESearch, FlagList, ListEntry, Text};
 use crate::mailbox::flag::{Flags, Keyword, KeywordTable, SystemFlag};
@@ -17,6 +17,7 @@ use crate::mailbox::uid_set::UidSet;
 use crate::message::envelope::Envelope;
 use crate::message::structure::Message;
 use proptest::prelude::*;
+use std::num::NonZeroU32;
 
 fn text(code: Option<Code>, text: &'static str) -> Text {
     Text {
@@ -494,7 +495,37 @@ fn structure_is_legal_for_broken_messages() {
     assert!(fetches(&structure(&deep, false)).is_ok());
 }
 
+/// Any section.
+fn sections() -> impl Strategy<Value = Section> {
+    let names = || prop::collection::vec(prop::collection::vec(1_u8.., 1..6), 1..4);
+    let text = prop_oneof![
+        Just(SectionText::Whole),
+        Just(SectionText::Header),
+        Just(SectionText::Text),
+        Just(SectionText::Mime),
+        names().prop_map(SectionText::HeaderFields),
+        names().prop_map(SectionText::HeaderFieldsNot),
+    ];
+    let numbers = prop::collection::vec((1_u32..).prop_filter_map("zero", NonZeroU32::new), 0..4);
+    (numbers, text).prop_map(|(part, text)| match text {
+        SectionText::Mime if part.is_empty() => Section::default(),
+        text => Section { part, text },
+    })
+}
+
 proptest! {
+    #[test]
+    fn the_name_of_a_section_is_what_was_asked_for(section in sections()) {
+        let item = FetchItem::BodySection { peek: false, section, window: None };
+        let mut line = b"a FETCH 1 ".to_vec();
+        let start = line.len();
+        FetchWriter::resume(&mut line).item(&item);
+        line[start] = b' ';
+        line.extend_from_slice(b"\r\n");
+        let parsed = parse::command(&line).map(|command| command.body);
+        prop_assert!(matches!(&parsed, Ok(CommandBody::Fetch { items, .. }) if items.as_slice() == std::slice::from_ref(&item)), "{:?}", parsed);
+    }
+
     #[test]
     fn structure_is_legal_for_any_message(
         lines in prop::collection::vec(

@@ -26,6 +26,9 @@ pub(crate) const MAX_DEPTH: usize = 50;
 /// Most criteria in one SEARCH.
 pub(crate) const MAX_KEYS: usize = 4096;
 
+/// Most sets of messages in one SEARCH: each of them may name every message.
+pub(crate) const MAX_SETS: usize = 128;
+
 /// `search = "SEARCH" [search-return-opts] SP search-program`; what follows the name
 ///
 /// `search-program = ["CHARSET" SP charset SP] search-key *(SP search-key)`
@@ -84,6 +87,7 @@ enum Open {
 fn search_keys(input: &[u8]) -> ParseResult<'_, SearchKey> {
     let (mut rest, ()) = sp(input)?;
     let mut stack = vec![Open::All(Vec::new())];
+    let mut sets = 0;
     for _ in 0..MAX_KEYS {
         if let Ok((after, opened)) = opening(rest) {
             stack.push(opened);
@@ -91,6 +95,10 @@ fn search_keys(input: &[u8]) -> ParseResult<'_, SearchKey> {
             continue;
         }
         let (after, key) = simple_key(rest)?;
+        sets += usize::from(matches!(key, SearchKey::Sequence(_) | SearchKey::Uid(_)));
+        if sets > MAX_SETS {
+            return fail(rest, "fewer sets of messages");
+        }
         (rest, ()) = place(after, Criterion { key, depth: 0 }, &mut stack)?;
         if let ([Open::All(keys)], Ok(_)) = (stack.as_mut_slice(), end(rest)) {
             return Ok((rest, Criterion::all(std::mem::take(keys)).key));

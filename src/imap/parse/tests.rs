@@ -535,6 +535,7 @@ fn search_nests_within_bounds() {
         "NOT ".repeat(5000),
         "OR ".repeat(5000),
         "ALL ".repeat(5000),
+        "1:* ".repeat(129),
     ] {
         assert!(parse(&format!("SEARCH {many}")).is_err());
     }

@@ -29,7 +29,7 @@ use crate::mailbox::messages::Messages;
 use crate::mailbox::uid_set::UidSet;
 use crate::message::envelope::Envelope;
 use crate::protocol::HIGH_WATER_OCTETS;
-use plan::{Plan, has_octets};
+use plan::{Plan, has_octets, is_whole};
 use section::{Answer, Transfer, answer};
 use std::collections::VecDeque;
 
@@ -77,7 +77,8 @@ struct Response {
     seq_num: SeqNum,
     uid: Uid,
     flags: Flags,
-    size: u64,
+    /// As known, or as counted if the whole message is sent.
+    size: Option<u64>,
     date: i64,
     envelope: Envelope,
     message: Option<Box<OpenMessage>>,
@@ -257,7 +258,7 @@ impl FetchCursor {
             seq_num,
             uid,
             flags,
-            size: size.unwrap_or_default(),
+            size,
             date: 0,
             envelope: Envelope::default(),
             message: None,
@@ -276,6 +277,9 @@ impl FetchCursor {
             };
             response.read(&self.plan, &mut message)?;
             response.message = Some(message);
+            if let Some(counted) = response.size.filter(|counted| size != Some(*counted)) {
+                mailbox.write().set_size(uid, counted);
+            }
         }
         Ok(response)
     }
@@ -410,7 +414,11 @@ impl Response {
             message.structure()?;
         }
         for item in plan.items.iter().filter(|item| has_octets(item)) {
-            self.answers.push_back(answer(item, message)?);
+            let answer = answer(item, message)?;
+            if let (true, Answer::Octets(transfer)) = (is_whole(item), &answer) {
+                self.size = Some(transfer.left());
+            }
+            self.answers.push_back(answer);
         }
         Ok(())
     }
@@ -449,7 +457,7 @@ impl Response {
                 ));
             }
             (FetchItem::InternalDate, _) => writer.internal_date(self.date),
-            (FetchItem::Rfc822Size, _) => writer.rfc822_size(self.size),
+            (FetchItem::Rfc822Size, _) => writer.rfc822_size(self.size.unwrap_or_default()),
             (FetchItem::Envelope, _) => writer.envelope(&self.envelope, utf8),
             (FetchItem::Body, Some(structure)) => writer.structure(structure, false, utf8),
             (FetchItem::BodyStructure, Some(structure)) => writer.structure(structure, true, utf8),

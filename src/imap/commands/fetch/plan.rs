@@ -95,7 +95,8 @@ pub(super) const fn has_octets(item: &FetchItem) -> bool {
         )
 }
 
-fn is_whole(item: &FetchItem) -> bool {
+/// True for items that are the whole message, from its first octet to its last.
+pub(super) fn is_whole(item: &FetchItem) -> bool {
     match item {
         FetchItem::Rfc822 => true,
         FetchItem::BodySection {

@@ -439,6 +439,18 @@ fn the_last_message_is_kept_for_windows_only() {
 }
 
 #[test]
+fn a_wrong_size_is_put_right_by_what_is_sent() {
+    let mut bench = Bench::new(&[SIMPLE]);
+    bench.selected.mailbox.write().set_size(Uid::MIN, 7);
+    assert_eq!(bench.value("RFC822.SIZE"), b"7");
+    bench.value("BODY.PEEK[]<0.20>");
+    assert_eq!(bench.value("RFC822.SIZE"), b"7");
+    let fetched = bench.fetch("FETCH 1 (RFC822.SIZE BODY.PEEK[])");
+    assert_eq!(fetched[0].items["RFC822.SIZE"], b"57");
+    assert_eq!(bench.value("RFC822.SIZE"), b"57");
+}
+
+#[test]
 fn flags_of_many_messages_come_in_pieces() {
     let messages = vec![&b"\n"[..]; 20_000];
     let mut bench = Bench::new(&messages);

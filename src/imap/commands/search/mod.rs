@@ -30,6 +30,9 @@ use subject::{Facts, Subject};
 /// Messages of one piece where memory decides.
 const MAX_MESSAGES_A_PIECE: usize = 65_536;
 
+/// Most tests that are made without a thread of the volume: so many take some hundredths of a second.
+const MAX_TESTS_AT_ONCE: usize = 4_000_000;
+
 /// Messages of one piece of which something may be read.
 const MAX_FILES_A_PIECE: usize = 256;
 
@@ -57,6 +60,8 @@ pub(crate) struct SearchCursor {
     found: UidSet,
     /// Nothing must be read from disk.
     in_memory: bool,
+    /// It would keep others waiting, by reading or by the number of tests.
+    needs_thread: bool,
     failures: usize,
     failure: Option<CommandError>,
     answer: Option<Answer>,
@@ -121,6 +126,7 @@ impl SearchCursor {
             Cost::Date | Cost::Header | Cost::Body => ahead.is_empty(),
         };
         drop(messages);
+        let is_quick = ahead.len().saturating_mul(program.tests()) <= MAX_TESTS_AT_ONCE;
         Ok(Self {
             program,
             uid,
@@ -131,15 +137,16 @@ impl SearchCursor {
             batch: VecDeque::new(),
             found: UidSet::new(),
             in_memory,
+            needs_thread: !in_memory || !is_quick,
             failures: 0,
             failure: (!is_known).then(bad_charset),
             answer: None,
         })
     }
 
-    /// True if [`SearchCursor::advance`] may touch the disk; else it may be called without a thread of the volume.
+    /// True if [`SearchCursor::advance`] may touch the disk or take long; else it may be called without a thread of the volume.
     pub(crate) const fn needs_disk(&self) -> bool {
-        !self.in_memory && self.answer.is_none()
+        self.needs_thread && self.answer.is_none()
     }
 
     /// True if the output ends within the response: nothing else may be said before it is complete.

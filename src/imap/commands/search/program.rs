@@ -96,6 +96,15 @@ impl Program {
         }
     }
 
+    /// How many tests there are.
+    pub(super) fn tests(&self) -> usize {
+        match self {
+            Self::Test(_) => 1,
+            Self::Not(inner) => inner.tests(),
+            Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::tests).sum(),
+        }
+    }
+
     /// Makes a program of criteria.
     ///
     /// # Errors
