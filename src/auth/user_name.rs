@@ -7,8 +7,9 @@ use unicode_normalization::UnicodeNormalization as _;
 /// Longest name, in octets: local part (64) and domain (255) of RFC 5321 §4.5.3.1, with the `@`.
 pub const MAX_OCTETS: usize = 320;
 
-/// An account's name, in lower case and normal form C (as RFC 8265 §3.3 asks): letters and digits of any script, and `.`, `-`, `_`, `+`, `=`, `@`, `'`, `!`, `#`, `&`, `~`. It does not
-/// begin with a dot or dash and has no empty part, so that it can stand in a path.
+/// An account's name, in lower case and normal form C (as RFC 8265 §3.3 asks): letters and digits of any script, and `.`, `-`, `_`, `+`,
+/// `=`, `@`, `'`, `!`, `#`, `&`, `~`. Neither it nor its domain begins with a sign other than `_`, no part of it is empty, and it does
+/// not end with a dot, so that it can stand in a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserName(Arc<str>);
 

@@ -47,8 +47,11 @@
 //! | `maildrop_lock_lost` | warn | `cause` | another program took a POP3 session's lock away |
 //! | `mailbox_replaced` | warn | `path` | another directory stands where a mailbox was open |
 //! | `message_keeps_moving` | warn | `uid`, `path`, `operation` | another program renames a message again and again |
+//! | `mailbox_too_busy` | warn | `path` | other programs rename so much that no complete look succeeded |
 //! | `two_messages_with_one_name` | warn | `first`, `second`, `new_name` | a delivery's name was not unique; one was renamed |
 //! | `uid_list_removed_and_restored` | warn | `path` | another program removed a UID list in use |
+//! | `uidlist_damaged` | error | `path`, `lines`, `first_line`, `header` | damaged lines were dropped, their messages get new UIDs |
+//! | `leftover_not_removed` | warn | `path`, `error` | a file that is of no use any more stays |
 //! | `courier_keywords_not_imported` | warn | `path`, `cause` | |
 //! | `courier_uid_list_unreadable` | warn | `path` | |
 //! | `watch_failed` | warn | `path`, `cause`, `poll_secs`, `advice` | the system does not tell of deliveries: it is looked for them |
