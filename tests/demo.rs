@@ -159,3 +159,37 @@ fn a_directory_that_was_named_is_kept_and_used_again() {
     assert!(client.ask(&format!("PASS {password}")).starts_with("+OK"));
     second.interrupt();
 }
+
+#[test]
+fn sessions_end_when_their_account_or_the_server_does() {
+    let _alone = ONE_AT_A_TIME.lock();
+    let parent = tempfile::tempdir().unwrap();
+    let demo = Demo::start(&["--dir", parent.path().to_str().unwrap()]);
+    let config = tls(TLS13, &[]);
+    let mut imap = Client::tls(demo.address("IMAPS "), &config, "localhost").unwrap();
+    let anna = demo.word_after("user anna     password ");
+    imap.send(&format!(
+        "a login anna {anna}\r\nb select inbox\r\nc idle\r\n"
+    ));
+    line_with(&mut imap, "+ ");
+    let mut pop3 = Client::tls(demo.address("POP3S "), &config, "localhost").unwrap();
+    let bruno = demo.word_after("user bruno    password ");
+    pop3.send(&format!("USER bruno\r\nPASS {bruno}\r\nSTAT\r\n"));
+    for _greeting_user_pass_stat in 0..4 {
+        assert!(pop3.line().starts_with("+OK"));
+    }
+
+    let disabled = Command::new(env!("CARGO_BIN_EXE_restante"))
+        .args(["user", "disable", "anna", "--config"])
+        .arg(parent.path().join("restante.toml"))
+        .status()
+        .unwrap();
+    assert!(disabled.success());
+    line_with(&mut imap, "* BYE");
+    assert_eq!(imap.rest(), "");
+
+    assert!(pop3.ask("NOOP").starts_with("+OK"));
+    demo.interrupt();
+    assert!(pop3.line().starts_with("-ERR [SYS/TEMP]"));
+    assert_eq!(pop3.rest(), "");
+}
