@@ -92,7 +92,8 @@ fn tell_service_manager(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::error!(
             %error,
-            "service_manager_not_told: look at NOTIFY_SOCKET and the unit's Type= and NotifyAccess="
+            advice = "look at NOTIFY_SOCKET and the unit's Type= and NotifyAccess=",
+            "service_manager_not_told"
         );
     }
 }
@@ -106,7 +107,8 @@ fn look_at_open_files(config: &Config) {
         Ok(limit) if limit < wanted => tracing::warn!(
             limit,
             wanted,
-            "open_files_few: raise LimitNOFILE of the service or lower limits.connections"
+            advice = "raise LimitNOFILE of the service or lower limits.connections",
+            "open_files_few"
         ),
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "open_files_unknown"),
@@ -119,7 +121,8 @@ fn become_user(config: &Config) -> Result<(), Failure> {
     if process.user.is_empty() {
         if rustix::process::geteuid().is_root() {
             tracing::warn!(
-                "running_as_root: set process.user unless every account has a system user of its own"
+                advice = "set process.user unless every account has a system user of its own",
+                "running_as_root"
             );
         }
         return Ok(());
@@ -151,7 +154,8 @@ fn tls(config: &Config) -> Result<Option<Tls>, Failure> {
         .into_owned();
     tracing::warn!(
         host,
-        "certificate_self_signed: mail programs will ask about it; name real ones in tls.certificates"
+        advice = "mail programs will ask about it; name real ones in tls.certificates",
+        "certificate_self_signed"
     );
     let made = self_signed::make(&[&host, "localhost"])?;
     Tls::fixed(made.chain.as_bytes(), made.key.as_bytes(), &tls)
@@ -216,6 +220,7 @@ fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
         place,
         text,
         thread = std::thread::current().name(),
-        "panicked: a bug in this server; please report it"
+        advice = "a bug in this server; please report it",
+        "panicked"
     );
 }

@@ -452,6 +452,7 @@ fn report_panic(handle: &Handle) {
     tracing::error!(
         connection = handle.id,
         user = handle.tally().user(),
-        "panicked: a bug in this server; please report it with the lines around this one"
+        advice = "a bug in this server; please report it with the lines around this one",
+        "session_panicked"
     );
 }

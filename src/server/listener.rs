@@ -303,7 +303,8 @@ async fn accept(socket: tokio::net::TcpListener, door: Door, shared: Arc<Shared>
                     address = %door.address,
                     %error,
                     pause_ms = pause.as_millis(),
-                    "accept_failed: if it says too many open files, raise LimitNOFILE or lower the limit of connections"
+                    advice = "if it says too many open files, raise LimitNOFILE or lower the limit of connections",
+                    "accept_failed"
                 );
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE.1);

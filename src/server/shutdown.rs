@@ -45,10 +45,7 @@ impl Control {
         let orderly = tokio::time::timeout(timeout.saturating_sub(FORCE), self.registry.emptied());
         if orderly.await.is_err() {
             let busy = self.registry.len();
-            tracing::warn!(
-                connections = busy,
-                "shutdown_deadline: closing what is left"
-            );
+            tracing::warn!(connections = busy, "shutdown_deadline");
             self.registry.stop(true);
             let left = FORCE.min(timeout);
             if tokio::time::timeout(left, self.registry.emptied())

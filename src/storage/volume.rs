@@ -137,7 +137,8 @@ impl Volume {
                     volume = self.shared.name,
                     threads = state.threads,
                     %error,
-                    "disk_thread_refused: raise the limit of processes or lower storage threads"
+                    advice = "raise the limit of processes or lower storage threads",
+                    "disk_thread_refused"
                 );
                 if state.threads == 0 {
                     drop(state.waiting.pop_back());
@@ -169,7 +170,8 @@ impl Shared {
                     volume = self.name,
                     threads = self.threads,
                     deadline_secs = self.deadline.as_secs(),
-                    "volume_hung: its users are answered UNAVAILABLE; look at the disk or file server"
+                    advice = "its users are answered UNAVAILABLE; look at the disk or file server",
+                    "volume_hung"
                 );
             }
             return Err(Refused::VolumeHung);

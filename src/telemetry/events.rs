@@ -69,7 +69,8 @@
 //! | `privileges_dropped` | info | `user` | |
 //! | `running_as_root` | warn | | |
 //! | `service_manager_not_told` | error | `error` | |
-//! | `panicked` | error | `place`, `text` | a mistake of the program; it ended one connection |
+//! | `panicked` | error | `place`, `text`, `thread` | a mistake of the program |
+//! | `session_panicked` | error | `connection`, `user` | such a mistake ended this session |
 //! | `demo_mta_panicked` | warn | | |
 //! | `demo_not_delivered` | warn | `user` | |
 //! | `demo_not_removed` | warn | `path`, `error` | |

@@ -263,7 +263,12 @@ impl Seen {
         self.warned = now;
         let certificate = files.chain.display();
         if days_left < 0 {
-            tracing::error!(%certificate, days_left, "certificate_expires: it has ended and clients refuse it; renew it, the new file is taken into use by itself");
+            tracing::error!(
+                %certificate,
+                days_left,
+                advice = "it has ended and clients refuse it; renew it, the new file is taken into use by itself",
+                "certificate_expires"
+            );
         } else {
             tracing::warn!(%certificate, days_left, "certificate_expires");
         }
@@ -278,7 +283,8 @@ fn report(error: &CertificateError, files: &CertificateFiles) {
         key = %files.key.display(),
         %error,
         cause,
-        "certificate_refused: the one read before stays in use; put a certificate and its key in place"
+        advice = "the one read before stays in use; put a certificate and its key in place",
+        "certificate_refused"
     );
 }
 
