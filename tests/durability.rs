@@ -318,7 +318,7 @@ fn check(port: u16, ledger: &Mutex<Ledger>, seed: u64) {
             .command("UID FETCH 1:* (FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
             .unwrap()
         {
-            if let Some(at) = line.find("UID ") {
+            if let Some(at) = line.find("UID ").filter(|_| line.starts_with("* ")) {
                 let digits: String = line[at + 4..]
                     .chars()
                     .take_while(char::is_ascii_digit)

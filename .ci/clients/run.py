@@ -274,7 +274,7 @@ def mutt_opens_reads_and_saves(house):
     rc = house.base / "muttrc"
     quoted = PASSWORD.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
     rc.write_text(f'set imap_user="{ANNA}"\nset imap_pass="{quoted}"\nset certificate_file="{house.certificate}"\n'
-                  f'set ssl_verify_host=no\nset mbox_type=mbox\nset wait_key=no\nset header_cache=""\nset confirmappend=no\n'
+                  f'set ssl_verify_host=no\nset mbox_type=mbox\nset wait_key=no\nset header_cache=""\nset confirmappend=no\nset confirmcreate=no\n'
                   f'set copy=no\nset quit=yes\nset move=no\nset delete=yes\n'
                   f'push "<tag-pattern>~A<enter><tag-prefix><copy-message>{saved}<enter><display-message><exit>'
                   f'<first-entry><flag-message><sync-mailbox><quit>"\n')
@@ -302,6 +302,9 @@ def at_terminal(command, seconds=30):
                     break
                 screen += octets
     ended, status = os.waitpid(child, os.WNOHANG)
+    while ended == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+        ended, status = os.waitpid(child, os.WNOHANG)
     if ended == 0:
         os.kill(child, 9)
         os.waitpid(child, 0)

@@ -174,8 +174,14 @@ impl UidListFile {
     /// Logs damage and remembers that the list is to be written anew.
     fn note_damage(&mut self, damage: &Damage) {
         self.damaged = true;
-        tracing::error!(path = %self.path.display(), lines = damage.lines, first_line = damage.first_line, header = damage.header,
-            "uidlist_damaged: the lines named were dropped, their messages get new UIDs; a copy is kept as dovecot-uidlist.damaged");
+        tracing::error!(
+            path = %self.path.display(),
+            lines = damage.lines,
+            first_line = damage.first_line,
+            header = damage.header,
+            advice = "messages of the lines dropped get new UIDs; a copy is kept as dovecot-uidlist.damaged; look for a failing disk",
+            "uidlist_damaged"
+        );
     }
 
     /// Takes Dovecot's lock, and looks.
