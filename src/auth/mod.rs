@@ -22,7 +22,7 @@ mod watcher;
 
 pub use log::{LoginFacts, LoginResult, PRIVACY_REQUIRED, log_login};
 pub use policy::PolicySettings;
-pub use service::{Service, Settings, StartError};
+pub use service::{CACHE_TTL, DEADLINE, QUEUE, Service, Settings, StartError, THREADS};
 
 use secret::Secret;
 use std::fmt;

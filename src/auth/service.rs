@@ -3,7 +3,7 @@
 //! The way of an attempt: the [policy](super::policy) tells when its password may be looked at; if that is now and the same login was
 //! right a moment ago, that is the answer ([`super::cache`]); else a thread of the [pool](super::pool) looks up and hashes.
 //! Unknown user, wrong password and disabled account get the same answer after the same work. Trouble of ours (queue full, disk hung,
-//! database damaged) is [`Denial::Unavailable`], and comes in time. The [watcher](super::watcher) sees changes of the records.
+//! database damaged) is [`Denial::Unavailable`], and comes in time. The [`super::watcher`] sees changes of the records.
 
 use super::cache::{Cache, CacheKey};
 use super::credential::Credential;
@@ -23,16 +23,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Hashing threads: with [`super::password::MEMORY_KIB`], the memory that logins can take.
-const THREADS: usize = 2;
+pub const THREADS: usize = 2;
 
 /// Logins that may wait for a thread; with one hash taking a tenth of a second, about what is done within [`DEADLINE`].
-const QUEUE: usize = 256;
+pub const QUEUE: usize = 256;
 
 /// Longest time for a decision; below the patience of clients, commonly a minute.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// How long a success is remembered; most clients poll more often.
-const CACHE_TTL: Duration = Duration::from_secs(300);
+pub const CACHE_TTL: Duration = Duration::from_secs(300);
 
 /// How often, at most, each kind of trouble with the store is logged.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
