@@ -111,7 +111,7 @@ impl Default for Tls {
         Self {
             certificates: Vec::new(),
             minimum_version: "1.2".to_owned(),
-            check_interval: Interval::from_secs(60),
+            check_interval: Interval::from_secs(10),
         }
     }
 }
