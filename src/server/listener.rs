@@ -13,7 +13,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 /// Connections that may wait to be accepted; the kernel lowers it to its own limit (`net.core.somaxconn`, usually 4096).
@@ -186,7 +186,7 @@ impl Bound {
     }
 
     /// Starts a loop for each socket.
-    pub(super) fn accept(self, shared: &Arc<Shared>) -> Result<Vec<AbortHandle>, BindError> {
+    pub(super) fn accept(self, shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>, BindError> {
         let tasks = self.sockets.into_iter().map(|(socket, door)| {
             let socket = socket
                 .set_nonblocking(true)
@@ -196,7 +196,7 @@ impl Bound {
                     source,
                 })?;
             let task = accept(socket, door, Arc::clone(shared));
-            Ok(tokio::spawn(task).abort_handle())
+            Ok(tokio::spawn(task))
         });
         tasks.collect()
     }

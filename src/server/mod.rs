@@ -34,6 +34,7 @@ use limits::Registry;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// Time for a TLS handshake: a few round trips on the worst mobile network.
 pub const DEFAULT_HANDSHAKE: Duration = Duration::from_secs(30);
@@ -145,7 +146,8 @@ struct Shared {
 pub struct Running {
     doors: Vec<Door>,
     control: Control,
-    accepting: Vec<tokio::task::AbortHandle>,
+    /// The accept loops, and the watch over the certificates.
+    tasks: Vec<JoinHandle<()>>,
     timeout: Duration,
 }
 
@@ -170,11 +172,11 @@ pub fn start(
     let doors = bound.doors();
     let accepting = bound.accept(&shared)?;
     let reload = Arc::new(tokio::sync::Notify::new());
-    let watch = tls.map(|tls| tokio::spawn(tls::watch(tls, Arc::clone(&reload))).abort_handle());
+    let watch = tls.map(|tls| tokio::spawn(tls::watch(tls, Arc::clone(&reload))));
     Ok(Running {
         doors,
         control: Control::new(registry, reload),
-        accepting: accepting.into_iter().chain(watch).collect(),
+        tasks: accepting.into_iter().chain(watch).collect(),
         timeout: settings.timeouts.shutdown,
     })
 }
@@ -191,20 +193,21 @@ impl Running {
     }
 
     /// Stops: listeners close, commands in progress finish, clients are told; ends at the latest when the time-out has passed.
-    pub async fn stop(self) {
-        let Self {
-            control, timeout, ..
-        } = &self;
-        for task in &self.accepting {
+    pub async fn stop(mut self) {
+        for task in std::mem::take(&mut self.tasks) {
             task.abort();
+            // The socket closes when the task is gone.
+            if task.await.is_err_and(|error| error.is_panic()) {
+                tracing::error!("accept_loop_panicked");
+            }
         }
-        control.stop(*timeout).await;
+        self.control.stop(self.timeout).await;
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        for task in &self.accepting {
+        for task in &self.tasks {
             task.abort();
         }
     }

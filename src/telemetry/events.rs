@@ -64,6 +64,7 @@
 //! | `shutdown_deadline` | warn | `connections` | commands were cut off at the end of `limits.shutdown` |
 //! | `shutdown_incomplete` | warn | `connections` | |
 //! | `accept_failed` | error | `address`, `error`, `pause_ms` | mostly too few open files |
+//! | `accept_loop_panicked` | error | | a mistake of the program |
 //! | `open_files_few` | warn | `limit`, `wanted` | fewer files may be open than `limits.connections` |
 //! | `open_files_unknown` | warn | `error` | |
 //! | `privileges_dropped` | info | `user` | |

@@ -21,8 +21,8 @@ use tokio_rustls::rustls::{
     ProtocolVersion, ServerConfig, SupportedProtocolVersion, server::ServerSessionMemoryCache,
 };
 
-/// Time between two looks at the certificate files.
-pub const DEFAULT_CHECK: Duration = Duration::from_secs(10);
+/// Time between two looks at the certificate files: a renewal is not urgent, and SIGHUP is there for those in a hurry.
+pub const DEFAULT_CHECK: Duration = Duration::from_secs(60);
 
 /// Sessions kept for resumption by TLS 1.2 clients that do not do tickets.
 const CACHED_SESSIONS: usize = 1024;
