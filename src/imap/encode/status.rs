@@ -20,6 +20,9 @@ pub(super) fn push_text(text: &Text, out: &mut Vec<u8>) {
         out.push(b'[');
         push_code(code, out);
         out.extend_from_slice(b"] ");
+    } else if text.text.starts_with('[') {
+        // it would be taken for a code
+        out.extend_from_slice(b"- ");
     }
     push_plain(&text.text, out);
 }

@@ -128,6 +128,7 @@ fn status_responses() {
         ),
         // what must not be sent is not sent
         (Condition::Bad, None, "", "* BAD -\r\n"),
+        (Condition::Ok, None, "[ALERT] x", "* OK - [ALERT] x\r\n"),
         (Condition::Bad, None, "ä\r\nb\0", "* BAD ???b?\r\n"),
     ] {
         assert_eq!(

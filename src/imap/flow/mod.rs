@@ -284,12 +284,8 @@ impl Flow {
     /// Parses the command in the frame; `literal` was announced at its end and belongs to no part of it but an APPEND message.
     fn command(&mut self, literal: Option<LiteralHeader>) -> Event {
         let parsed = parse::command(self.framer.frame());
-        if matches!(&parsed, Ok(command) if matches!(command.body, CommandBody::Login { .. } | CommandBody::Authenticate { .. }))
-        {
-            self.framer.wipe();
-        } else {
-            self.framer.release();
-        }
+        // it may have held a password, well-formed or not
+        self.framer.wipe();
         self.state = State::Command(Gathered::default());
         match parsed {
             Ok(command) => {

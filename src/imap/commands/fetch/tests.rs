@@ -486,6 +486,34 @@ fn binary_is_decoded() {
     );
 }
 
+#[test]
+fn messages_as_they_are_found_in_the_wild() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/messages");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "eml") {
+            continue;
+        }
+        seen += 1;
+        let message = std::fs::read(&path).unwrap();
+        let expected = wire(&message);
+        let mut bench = Bench::new(&[&message]);
+        bench.dialect = Dialect::default();
+        let fetched = bench.fetch(
+            "FETCH 1 (RFC822.SIZE BODY.PEEK[] BODY.PEEK[HEADER] BODY.PEEK[TEXT] ENVELOPE BODY BODYSTRUCTURE)",
+        );
+        let items = &fetched[0].items;
+        assert!(items["BODY[]"] == expected, "{}", path.display());
+        assert_eq!(
+            items["RFC822.SIZE"],
+            expected.len().to_string().into_bytes()
+        );
+        assert!([&items["BODY[HEADER]"][..], &items["BODY[TEXT]"]].concat() == expected);
+    }
+    assert!(seen > 0, "no messages in {folder}");
+}
+
 proptest! {
     /// RFC822.SIZE is the length of BODY[]; header and text make the whole; parts have the sizes that BODYSTRUCTURE tells.
     #[test]
