@@ -9,7 +9,7 @@ use crate::encoding::date::format_internal;
 use crate::imap::types::fetch::{FetchItem, Section, SectionText};
 use crate::imap::types::response::FlagList;
 use crate::imap::types::sequence::OctetWindow;
-use crate::mailbox::id::{ModSeq, SeqNum, Uid};
+use crate::mailbox::id::{SeqNum, Uid};
 use crate::message::envelope::Envelope;
 use crate::message::structure::Message;
 use std::num::NonZeroU32;
@@ -68,13 +68,6 @@ impl<'a> FetchWriter<'a> {
     pub(crate) fn rfc822_size(&mut self, octets: u64) {
         self.name(b"RFC822.SIZE ");
         push_number(octets, self.out);
-    }
-
-    /// `MODSEQ (n)` (RFC 7162 §7)
-    pub(crate) fn mod_seq(&mut self, mod_seq: ModSeq) {
-        self.name(b"MODSEQ (");
-        push_number(mod_seq.0, self.out);
-        self.out.push(b')');
     }
 
     /// `ENVELOPE (…)`

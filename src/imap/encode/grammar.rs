@@ -163,11 +163,6 @@ impl Reader<'_> {
             }
             ("UID" | "RFC822.SIZE", false) | ("BINARY.SIZE", true) => self.number().map(drop),
             ("INTERNALDATE", false) => self.string().map(drop),
-            ("MODSEQ", false) => {
-                self.expect("(")?;
-                self.number()?;
-                self.expect(")")
-            }
             ("FLAGS", false) => self.flags(),
             ("ENVELOPE", false) => self.envelope(),
             ("BODY", false) => self.body(false),

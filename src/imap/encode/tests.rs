@@ -328,7 +328,6 @@ fn fetch_items() {
     writer.uid(Uid::new(4_827_313).unwrap());
     writer.rfc822_size(44_827);
     writer.internal_date(0);
-    writer.mod_seq(ModSeq(12));
     writer.finish();
     let mut writer = FetchWriter::new(SeqNum::at(0), &mut out);
     writer.flags(FlagList {
@@ -340,7 +339,7 @@ fn fetch_items() {
     assert_eq!(
         String::from_utf8(out).unwrap(),
         "* 23 FETCH (FLAGS (\\Seen \\Recent $Junk) UID 4827313 RFC822.SIZE 44827 \
-         INTERNALDATE \" 1-Jan-1970 00:00:00 +0000\" MODSEQ (12))\r\n* 1 FETCH (FLAGS ())\r\n"
+         INTERNALDATE \" 1-Jan-1970 00:00:00 +0000\")\r\n* 1 FETCH (FLAGS ())\r\n"
     );
 }
 
