@@ -2,6 +2,17 @@
 //!
 //! Several clients append, flag, copy, move and expunge; the server is killed after a random number of their commands was
 //! acknowledged, with others in flight; then it starts again and everything acknowledged is checked. The seed is printed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    clippy::allow_attributes,
+    reason = "a test may"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};

@@ -1,5 +1,16 @@
 //! The layers of `src/` import only what they may, only `parse` knows nom, only the shell knows tokio, files are opened in few
 //! places, and each RFC that the code cites stands in README's table.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    clippy::allow_attributes,
+    reason = "a test may"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;

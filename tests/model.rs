@@ -1,4 +1,15 @@
 //! Random operations on the store in memory and on Maildirs, which must agree after every one of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    clippy::allow_attributes,
+    reason = "a test may"
+)]
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

@@ -1,5 +1,17 @@
 //! The Maildir store as connections use it: with other programs at work in the spool, several processes, and what a crash leaves.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    clippy::allow_attributes,
+    reason = "a test may"
+)]
+
 mod store {
     //! Parts of this test.
     pub mod dovecot;

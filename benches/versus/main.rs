@@ -24,6 +24,8 @@
     unreachable_pub,
     missing_debug_implementations,
     clippy::too_many_lines,
+    clippy::panic,
+    clippy::needless_pass_by_ref_mut,
     reason = "a program for the terminal, ended by the first error"
 )]
 

@@ -55,7 +55,7 @@ impl Ownership {
 
     /// Gives a new file owner, group and mode, as far as our privileges go.
     fn give(&self, file: &File) -> io::Result<()> {
-        let owned = self.own(file.metadata()?, |uid, gid| fchown(file, uid, gid))?;
+        let owned = self.own(&file.metadata()?, |uid, gid| fchown(file, uid, gid))?;
         file.set_permissions(Permissions::from_mode(self.mode_for(
             self.file_mode(),
             owned,
@@ -66,7 +66,7 @@ impl Ownership {
     /// Changes owner and group where they are not the wanted ones. Not being allowed to is no error.
     fn own(
         &self,
-        metadata: std::fs::Metadata,
+        metadata: &std::fs::Metadata,
         change: impl Fn(Option<u32>, Option<u32>) -> io::Result<()>,
     ) -> io::Result<Owned> {
         let uid = (metadata.uid() != self.uid).then_some(self.uid);
@@ -122,7 +122,7 @@ pub(crate) fn create_new(path: &Path, like: &Ownership) -> io::Result<File> {
 /// [`io::ErrorKind::AlreadyExists`] and what the system says.
 pub(crate) fn create_dir(path: &Path, like: &Ownership) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)?;
-    let owned = like.own(std::fs::symlink_metadata(path)?, |uid, gid| {
+    let owned = like.own(&std::fs::symlink_metadata(path)?, |uid, gid| {
         chown(path, uid, gid)
     })?;
     let mode = like.mode_for(like.mode, owned, 0o700);

@@ -142,7 +142,7 @@ impl AccountState {
         let timeout = self.store.settings.lock_timeout;
         self.folders.create(name, like, |directory| {
             let mut list = UidListFile::new(directory);
-            list.lock(like, timeout)?.create(UidList::new(value, guid))
+            list.lock(like, timeout)?.create(&UidList::new(value, guid))
         })?;
         Ok(())
     }

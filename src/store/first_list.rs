@@ -48,7 +48,7 @@ impl OpenMailbox {
         }
         if let Some(known) = known {
             tracing::warn!(path = ?directory, "uid_list_removed_and_restored");
-            return locked.create(known);
+            return locked.create(&known);
         }
         let guid = new_guid()?;
         let (list, is_couriers) = match courier::uid_list(directory, guid)? {
@@ -61,7 +61,7 @@ impl OpenMailbox {
                 (UidList::new(value, guid), false)
             }
         };
-        locked.create(list)?;
+        locked.create(&list)?;
         if directory == self.account.folders.root() {
             *courier_ids = or_none(directory, courier::pop3_list(directory));
             if is_couriers && !courier_ids.is_empty() {

@@ -403,7 +403,9 @@ impl Folders {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let mut random = [0; 8];
         // without randomness, process and counter still differ from all that live now
-        drop(getrandom::fill(&mut random));
+        if getrandom::fill(&mut random).is_err() {
+            tracing::debug!("no_randomness");
+        }
         self.root.join("tmp").join(format!(
             "{kind}{}-{number}-{:016x}",
             std::process::id(),

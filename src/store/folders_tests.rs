@@ -100,7 +100,7 @@ fn any_name_is_made_found_listed_renamed_and_removed() {
         }
         assert_eq!(
             directories(&folders.root().join("tmp")).unwrap(),
-            [OsString::new(); 0]
+            Vec::<OsString>::new()
         );
     }
 }

@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! 1
-//! \Sent	Sent
-//! \Archive \Important	Projects	2026
+//! \Sent<TAB>Sent
+//! \Archive \Important<TAB>Projects<TAB>2026
 //! ```
 
 use crate::durable::{self, DotLock, Ownership};

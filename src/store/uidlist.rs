@@ -227,12 +227,8 @@ impl UidList {
         Uid::new(self.next).filter(|uid| *uid <= Uid::MAX)
     }
 
-    /// Raises the next UID.
-    pub(super) fn raise_uid_next(&mut self, uid_next: Uid) {
-        self.next = self.next.max(uid_next.value());
-    }
-
     /// GUID of the mailbox.
+    #[cfg(test)]
     pub(super) const fn guid(&self) -> Option<[u8; 16]> {
         self.guid
     }

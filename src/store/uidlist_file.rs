@@ -244,7 +244,7 @@ impl LockedUidList<'_> {
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn create(&mut self, list: UidList) -> io::Result<()> {
+    pub(super) fn create(&mut self, list: &UidList) -> io::Result<()> {
         self.write(&list.print(|_| Edit::Keep))
     }
 
@@ -314,21 +314,6 @@ impl LockedUidList<'_> {
         durable::replace(&self.file.path, text, &self.like)?;
         self.file.look().map(drop)
     }
-
-    /// Raises the next UID, in memory; durable with the next rewrite.
-    pub(super) fn raise_uid_next(&mut self, uid_next: Uid) {
-        if let Some(list) = &mut self.file.list {
-            list.raise_uid_next(uid_next);
-        }
-    }
-
-    /// Tells other hosts that we still hold the lock; call it every ten seconds or so in long work.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::NotFound`] when the lock was taken from us: then nothing may be written any more.
-    pub(super) fn touch(&self) -> io::Result<()> {
-        self.lock.touch()
-    }
 }
 
 #[cfg(test)]
@@ -357,7 +342,7 @@ mod tests {
         assert_eq!(file.look().unwrap(), Look::Missing);
         let mut locked = file.lock(&like, TIMEOUT).unwrap();
         locked
-            .create(UidList::new(UidValidity::new(77).unwrap(), [1; 16]))
+            .create(&UidList::new(UidValidity::new(77).unwrap(), [1; 16]))
             .unwrap();
         assert_eq!(values(&locked.append(&[record("a")]).unwrap()), [1]);
         drop(locked);

@@ -26,7 +26,7 @@ fn reads_what_dovecot_writes() {
         ),
         (1_721_823_000, Some(31), 3)
     );
-    assert_eq!(list.guid().map(|guid| guid[0]), Some(0xe5));
+    assert_eq!(list.guid.map(|guid| guid[0]), Some(0xe5));
     assert_eq!(uids(&list), [1, 2, 7, 30]);
     let record = list.record(Uid::new(7).unwrap()).unwrap();
     assert_eq!(
