@@ -283,7 +283,7 @@ mod tests {
             append(&path, b"x").unwrap_err().kind(),
             io::ErrorKind::NotFound
         );
-        fs::File::create(root.path().join("file.tmp")).unwrap();
+        File::create(root.path().join("file.tmp")).unwrap();
         replace(&path, b"one\n", &like).unwrap();
         append(&path, b"two\n").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"one\ntwo\n");

@@ -1,16 +1,18 @@
 //! Mailbox names and the directories that hold them, in two layouts.
 //!
-//! Levels are in modified UTF-7, as Dovecot writes them. What a layout cannot hold in a level (`.` in Maildir++, a leading dot or
-//! `cur`, `new`, `tmp` in fs, `/` in both) is written in base64 as well (`&AC4-`), which every decoder reads back. Names that other
-//! programs made in another form are found by listing.
+//! Levels are in modified UTF-7, as Dovecot writes them. What a layout cannot hold in a level (`.` in Maildir++, a leading dot,
+//! `cur`, `new`, `tmp` and the names of control files in fs, `/` in both) is written in base64 as well (`&AC4-`), which we read back.
+//! Names that other programs made in another form are found by listing. Of directories that stand for the same name, the one that we
+//! would make has it; the others follow as `name (2)` and so on, so that no mail is out of sight.
 //!
 //! A mailbox is made and removed as a whole: it is prepared in, or taken away to, the root's `tmp/` (`restante-made-…`,
 //! `restante-removed-…`) by a rename. [`Folders::sweep`] removes what a crash left there.
 
 use crate::durable::{self, Ownership};
-use crate::encoding::utf7;
+use crate::encoding::{base64, utf7};
 use crate::mailbox::name::MailboxName;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -22,6 +24,16 @@ use std::time::{Duration, SystemTime};
 
 /// The directories that make a Maildir.
 const PARTS: [&str; 3] = ["tmp", "new", "cur"];
+
+/// Beginnings of names that files have which lie beside the directories of mailboxes in the fs layout.
+const CONTROL_FILES: [&str; 6] = [
+    "dovecot",
+    "restante-",
+    "courier",
+    "subscriptions",
+    "maildirfolder",
+    "maildirsize",
+];
 
 /// Longest name of a directory, in octets.
 const MAX_NAME_OCTETS: usize = 255;
@@ -120,15 +132,11 @@ impl Folders {
     /// # Errors
     /// What the system says.
     pub(super) fn list(&self) -> io::Result<Vec<Folder>> {
-        let mut found: BTreeMap<MailboxName, Option<PathBuf>> = BTreeMap::new();
-        for (name, directory) in self.mailboxes()? {
-            // of two directories with one name the one we would make counts
-            let canonical = self.canonical(&name).is_some_and(|path| path == directory);
-            let place = found.entry(name).or_default();
-            if canonical || place.is_none() {
-                *place = Some(directory);
-            }
-        }
+        let mut found: BTreeMap<MailboxName, Option<PathBuf>> = self
+            .mailboxes()?
+            .into_iter()
+            .map(|(name, directory)| (name, Some(directory)))
+            .collect();
         let parents: Vec<MailboxName> = found.keys().flat_map(MailboxName::ancestors).collect();
         for parent in parents {
             found.entry(parent).or_default();
@@ -145,18 +153,47 @@ impl Folders {
         Ok(std::iter::once(first).chain(others).collect())
     }
 
-    /// Names and directories of all mailboxes but INBOX, in no order.
-    fn mailboxes(&self) -> io::Result<Vec<(MailboxName, PathBuf)>> {
-        match self.layout {
-            Layout::MaildirPlusPlus => self.list_maildir_plus_plus(),
-            Layout::Fs => self.list_fs(),
+    /// Names and directories of all mailboxes but INBOX.
+    fn mailboxes(&self) -> io::Result<BTreeMap<MailboxName, PathBuf>> {
+        let found = match self.layout {
+            Layout::MaildirPlusPlus => self.list_maildir_plus_plus()?,
+            Layout::Fs => self.list_fs()?,
+        };
+        let mut mailboxes = BTreeMap::new();
+        let mut doubles = Vec::new();
+        for (name, path) in found {
+            match mailboxes.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(path);
+                }
+                Entry::Occupied(mut place) => {
+                    let is_ours = self.canonical(place.key()).as_ref() == Some(&path);
+                    let name = place.key().clone();
+                    doubles.push((name, if is_ours { place.insert(path) } else { path }));
+                }
+            }
         }
+        // in the order of their octets, so that they are called the same each time
+        doubles.sort();
+        for (name, path) in doubles {
+            // one of so many numbers is free, unless the name is too long for any
+            let free = (2..=u32::MAX)
+                .map_while(|number| numbered(&name, number))
+                .find(|name| !mailboxes.contains_key(name));
+            match free {
+                Some(name) => {
+                    mailboxes.insert(name, path);
+                }
+                None => tracing::debug!(path = ?path, "mailbox_without_name"),
+            }
+        }
+        Ok(mailboxes)
     }
 
     /// Directories `.a.b` in the root.
     fn list_maildir_plus_plus(&self) -> io::Result<Vec<(MailboxName, PathBuf)>> {
         let mut found = Vec::new();
-        for name in directories(&self.root)? {
+        for (name, _) in directories(&self.root)? {
             let Some(levels) = name.as_bytes().strip_prefix(b".") else {
                 continue;
             };
@@ -178,7 +215,7 @@ impl Folders {
             let directory: PathBuf = std::iter::once(self.root.clone().into_os_string())
                 .chain(levels.iter().cloned())
                 .collect();
-            for name in directories(&directory)? {
+            for (name, kind) in directories(&directory)? {
                 let is_part = PARTS.iter().any(|part| name == *part);
                 if is_part || name.as_bytes().starts_with(b".") || levels.len() == MAX_DEPTH {
                     continue;
@@ -190,7 +227,10 @@ impl Folders {
                 {
                     found.push((name, path));
                 }
-                pending.push(below);
+                // a link is a mailbox at most: those that lead upwards would never end
+                if kind == Kind::Directory {
+                    pending.push(below);
+                }
             }
         }
         Ok(found)
@@ -207,11 +247,7 @@ impl Folders {
         if name.is_inbox() {
             return Ok(None);
         }
-        Ok(self
-            .mailboxes()?
-            .into_iter()
-            .find(|(found, _)| found == name)
-            .map(|(_, path)| path))
+        Ok(self.mailboxes()?.remove(name))
     }
 
     /// The directory that we would make for a name; none if a level is too long for the layout.
@@ -316,8 +352,7 @@ impl Folders {
         if to.is_below(from) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let is_taken =
-            |new: &MailboxName| new.is_inbox() || all.iter().any(|(name, _)| name == new);
+        let is_taken = |new: &MailboxName| new.is_inbox() || all.contains_key(new);
         if moves.iter().any(|(_, new)| is_taken(new)) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -370,7 +405,7 @@ impl Folders {
         }
         let path = self.find(name)?.ok_or(io::ErrorKind::NotFound)?;
         let away = self.temporary(REMOVED);
-        let below = |name: &OsString| !PARTS.iter().any(|part| name == *part);
+        let below = |(name, _): &(OsString, Kind)| !PARTS.iter().any(|part| name == *part);
         if self.layout == Layout::Fs && directories(&path)?.iter().any(below) {
             self.empty_out(&path, &away)?;
         } else {
@@ -402,8 +437,8 @@ impl Folders {
     fn temporary(&self, kind: &str) -> PathBuf {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let mut random = [0; 8];
-        // without randomness, process and counter still differ from all that live now
         if getrandom::fill(&mut random).is_err() {
+            // process and counter still differ from all that live now
             tracing::debug!("no_randomness");
         }
         self.root.join("tmp").join(format!(
@@ -420,7 +455,7 @@ impl Folders {
     pub(super) fn sweep(&self, now: SystemTime) -> io::Result<usize> {
         let mut swept = 0;
         let directory = self.root.join("tmp");
-        for name in directories(&directory)? {
+        for (name, _) in directories(&directory)? {
             let path = directory.join(&name);
             let age = fs::symlink_metadata(&path)?
                 .modified()
@@ -443,8 +478,17 @@ fn is_mailbox(path: &Path) -> bool {
     path.join("cur").is_dir()
 }
 
+/// Whether an entry is a directory itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It is.
+    Directory,
+    /// It leads to one.
+    Link,
+}
+
 /// Names of the directories in a directory; links to directories count, as shared mailboxes are made of them.
-fn directories(path: &Path) -> io::Result<Vec<OsString>> {
+fn directories(path: &Path) -> io::Result<Vec<(OsString, Kind)>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -454,8 +498,10 @@ fn directories(path: &Path) -> io::Result<Vec<OsString>> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        if kind.is_dir() || (kind.is_symlink() && entry.path().is_dir()) {
-            names.push(entry.file_name());
+        if kind.is_dir() {
+            names.push((entry.file_name(), Kind::Directory));
+        } else if kind.is_symlink() && entry.path().is_dir() {
+            names.push((entry.file_name(), Kind::Link));
         }
     }
     Ok(names)
@@ -519,28 +565,47 @@ fn join_directories(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// A level as it stands on disk.
-fn encode(level: &str, layout: Layout) -> String {
+pub(super) fn encode(level: &str, layout: Layout) -> String {
     let text = utf7::encode(level).replace('/', "&AC8-");
     match layout {
         Layout::MaildirPlusPlus => text.replace('.', "&AC4-"),
-        Layout::Fs => match (text.strip_prefix('.'), PARTS.contains(&text.as_str())) {
-            (Some(rest), _) => format!("&AC4-{rest}"),
-            (None, true) => match text.split_at_checked(1) {
-                Some(("c", rest)) => format!("&AGM-{rest}"),
-                Some(("n", rest)) => format!("&AG4-{rest}"),
-                Some((_, rest)) => format!("&AHQ-{rest}"),
-                None => text,
-            },
-            (None, false) => text,
-        },
+        Layout::Fs => {
+            let is_taken = text.starts_with('.')
+                || PARTS.contains(&text.as_str())
+                || CONTROL_FILES.iter().any(|name| text.starts_with(name));
+            if is_taken { shift_first(&text) } else { text }
+        }
     }
 }
 
-/// The name that levels on disk stand for. A level that is not modified UTF-7 is taken as it stands. None for what cannot be a name of a
-/// mailbox other than INBOX.
+/// The text with its first character, an ASCII one, in base64: another name for every other program, the same one when decoded.
+fn shift_first(text: &str) -> String {
+    let mut rest = text.chars();
+    match rest.next().and_then(|first| u8::try_from(first).ok()) {
+        Some(first) => {
+            let shifted = base64::encode(&[0, first]);
+            format!("&{}-{}", shifted.trim_end_matches('='), rest.as_str())
+        }
+        None => text.to_owned(),
+    }
+}
+
+/// A name with a number after it; none if that would be no name.
+fn numbered(name: &MailboxName, number: u32) -> Option<MailboxName> {
+    let leaf = format!("{} ({number})", name.leaf());
+    let above = name.levels().len() - 1;
+    let levels = name.levels().take(above).chain([leaf.as_str()]);
+    MailboxName::from_levels(levels).ok()
+}
+
+/// The name that levels on disk stand for. A level that is not modified UTF-7 is taken as it stands; what cannot be shown of it becomes
+/// U+FFFD. None for what cannot be a name of a mailbox other than INBOX.
 fn decode<'a>(levels: impl Iterator<Item = &'a [u8]>) -> Option<MailboxName> {
     let level = |octets: &[u8]| {
-        utf7::decode(octets).unwrap_or_else(|| String::from_utf8_lossy(octets).into_owned())
+        let text =
+            utf7::decode(octets).unwrap_or_else(|| String::from_utf8_lossy(octets).into_owned());
+        let is_hidden = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+        text.replace(is_hidden, "\u{fffd}")
     };
     let levels: Vec<String> = levels.map(level).collect();
     MailboxName::from_levels(levels.iter().map(String::as_str))

@@ -31,26 +31,28 @@ fn create(folders: &Folders, text: &str, like: &Ownership) -> io::Result<PathBuf
 
 const LAYOUTS: [Layout; 2] = [Layout::MaildirPlusPlus, Layout::Fs];
 
+/// Names that are hard for one layout or another.
+const NAMES: [&str; 13] = [
+    "Sent",
+    "Work",
+    "Work/a.b",
+    "Work/x\\y",
+    "Müll & Co",
+    "cur",
+    "new/tmp",
+    ".hidden",
+    "INBOX/x",
+    "日本語",
+    "a&-b",
+    "~",
+    "...",
+];
+
 #[test]
 fn any_name_is_made_found_listed_renamed_and_removed() {
     for layout in LAYOUTS {
         let (_directory, folders, like) = account(layout);
-        let names = [
-            "Sent",
-            "Work",
-            "Work/a.b",
-            "Work/x\\y",
-            "Müll & Co",
-            "cur",
-            "new/tmp",
-            ".hidden",
-            "INBOX/x",
-            "日本語",
-            "a&-b",
-            "~",
-            "...",
-        ];
-        for text in names {
+        for text in NAMES {
             let path =
                 create(&folders, text, &like).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert!(
@@ -64,7 +66,7 @@ fn any_name_is_made_found_listed_renamed_and_removed() {
                 io::ErrorKind::AlreadyExists
             );
         }
-        let mut expected: Vec<String> = names
+        let mut expected: Vec<String> = NAMES
             .iter()
             .map(|text| (*text).to_owned())
             .chain(["new".to_owned()])
@@ -81,26 +83,28 @@ fn any_name_is_made_found_listed_renamed_and_removed() {
             "{layout:?}"
         );
         assert!(all.contains(&("new".to_owned(), false)));
-        for (at, text) in names
-            .iter()
-            .enumerate()
-            .filter(|(_, text)| **text != "Work")
-        {
-            let to = format!("moved/{at}");
-            folders
-                .rename(&name(text), &name(&to), &like)
-                .unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert_eq!(folders.find(&name(text)).unwrap(), None);
-            folders.remove(&name(&to)).unwrap();
-            assert_eq!(folders.find(&name(&to)).unwrap(), None);
-            assert_eq!(
-                folders.remove(&name(&to)).unwrap_err().kind(),
-                io::ErrorKind::NotFound
-            );
-        }
+        rename_and_remove_all(&folders, &like);
+        assert_eq!(directories(&folders.root().join("tmp")).unwrap(), []);
+    }
+}
+
+/// Takes each mailbox to another name, and away.
+fn rename_and_remove_all(folders: &Folders, like: &Ownership) {
+    for (at, text) in NAMES
+        .iter()
+        .enumerate()
+        .filter(|(_, text)| **text != "Work")
+    {
+        let to = format!("moved/{at}");
+        folders
+            .rename(&name(text), &name(&to), like)
+            .unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(folders.find(&name(text)).unwrap(), None);
+        folders.remove(&name(&to)).unwrap();
+        assert_eq!(folders.find(&name(&to)).unwrap(), None);
         assert_eq!(
-            directories(&folders.root().join("tmp")).unwrap(),
-            Vec::<OsString>::new()
+            folders.remove(&name(&to)).unwrap_err().kind(),
+            io::ErrorKind::NotFound
         );
     }
 }
@@ -247,4 +251,80 @@ fn a_new_root_is_for_its_owner_alone() {
         0o700
     );
     assert!(is_mailbox(folders.root()) && folders.list().unwrap().len() == 1);
+}
+
+#[test]
+fn names_of_control_files_are_no_directories() {
+    let (_directory, folders, like) = account(Layout::Fs);
+    for text in [
+        "subscriptions",
+        "dovecot-uidlist",
+        "restante-keywords",
+        "courierimapuiddb",
+        "maildirfolder",
+        "maildirsize.old",
+        "Sent/subscriptions.lock",
+    ] {
+        let path = create(&folders, text, &like).unwrap();
+        assert!(
+            path.file_name().unwrap().as_bytes().starts_with(b"&A"),
+            "{path:?}"
+        );
+        assert_eq!(folders.find(&name(text)).unwrap(), Some(path));
+    }
+    assert_eq!(listed(&folders).len(), 9);
+    assert_eq!(
+        listed(&folders)
+            .iter()
+            .filter(|(_, is_mailbox)| *is_mailbox)
+            .count(),
+        8
+    );
+}
+
+#[test]
+fn links_in_a_circle_end() {
+    for layout in LAYOUTS {
+        let (_directory, folders, like) = account(layout);
+        create(&folders, "a", &like).unwrap();
+        for link in ["x", "y", ".z"] {
+            std::os::unix::fs::symlink(folders.root(), folders.root().join(link)).unwrap();
+        }
+        assert!(listed(&folders).len() <= 4, "{:?}", listed(&folders));
+    }
+}
+
+#[test]
+fn directories_with_one_name_are_all_found() {
+    for (layout, prefix) in [(Layout::MaildirPlusPlus, "."), (Layout::Fs, "")] {
+        let (_directory, folders, like) = account(layout);
+        create(&folders, "Müll", &like).unwrap();
+        for octets in ["Müll".as_bytes(), b"caf\xe9", b"caf\xff", b"be\x07ll"] {
+            let name = [prefix.as_bytes(), octets].concat();
+            let path = folders.root().join(OsString::from_vec(name));
+            durable::create_dir(&path, &like).unwrap();
+            durable::create_dir(&path.join("cur"), &like).unwrap();
+        }
+        let all = listed(&folders);
+        let names: Vec<&str> = all.iter().map(|(text, _)| text.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "INBOX",
+                "Müll",
+                "Müll (2)",
+                "be\u{fffd}ll",
+                "caf\u{fffd}",
+                "caf\u{fffd} (2)"
+            ]
+        );
+        let places: std::collections::BTreeSet<_> = names
+            .iter()
+            .map(|text| folders.find(&name(text)).unwrap().unwrap())
+            .collect();
+        assert_eq!(places.len(), names.len());
+        folders.remove(&name("Müll (2)")).unwrap();
+        assert!(folders.find(&name("Müll")).unwrap().is_some());
+        assert_eq!(folders.find(&name("Müll (2)")).unwrap(), None);
+    }
 }

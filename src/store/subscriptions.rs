@@ -1,10 +1,11 @@
 //! `subscriptions`: version 2 read and written, version 1 read.
 //!
-//! Version 2 is a line `V<TAB>2`, an empty line, then a name each line: levels parted by TAB, in modified UTF-7 as Dovecot writes them.
+//! Version 2 is a line `V<TAB>2`, an empty line, then a name each line: levels parted by TAB, each spelled as in its directory's name,
+//! so that Dovecot does not take a dot in a level for the end of it.
 //! Version 1 has plain names with the separator of the layout.
 
 use super::courier;
-use super::folders::Layout;
+use super::folders::{self, Layout};
 use crate::durable::{self, DotLock, Ownership};
 use crate::encoding::utf7;
 use crate::mailbox::name::MailboxName;
@@ -56,7 +57,7 @@ pub(super) fn change(
         None => courier::subscriptions(root)?
             .unwrap_or_default()
             .iter()
-            .map(print_line)
+            .map(|name| print_line(name, layout))
             .collect(),
     };
     let mut lines = before.clone();
@@ -65,7 +66,7 @@ pub(super) fn change(
         if !subscribed {
             lines.retain(|line| !is_this(line));
         } else if !lines.iter().any(is_this) {
-            lines.push(print_line(name));
+            lines.push(print_line(name, layout));
         }
     }
     if lines != before || !path.exists() {
@@ -119,8 +120,11 @@ pub(super) fn parse_line(line: &[u8]) -> Option<MailboxName> {
 }
 
 /// The line of a name.
-fn print_line(name: &MailboxName) -> Vec<u8> {
-    let levels: Vec<String> = name.levels().map(utf7::encode).collect();
+fn print_line(name: &MailboxName, layout: Layout) -> Vec<u8> {
+    let levels: Vec<String> = name
+        .levels()
+        .map(|level| folders::encode(level, layout))
+        .collect();
     levels.join("\t").into_bytes()
 }
 
@@ -204,7 +208,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             std::fs::read(root.join(NAME)).unwrap(),
-            b"V\t2\n\n\x01x\nWork\ta.b\nM&APw-ll\n"
+            b"V\t2\n\n\x01x\nWork\ta&AC4-b\nM&APw-ll\n"
         );
         assert_eq!(
             read(root, layout).unwrap(),

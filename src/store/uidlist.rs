@@ -108,12 +108,6 @@ impl Damage {
     pub(super) const fn any(&self) -> bool {
         self.header || self.lines > 0
     }
-
-    /// Notes a dropped line.
-    fn drop_line(&mut self, number: usize) {
-        self.lines += 1;
-        self.first_line = Some(self.first_line.map_or(number, |first| first.min(number)));
-    }
 }
 
 impl UidList {
@@ -152,35 +146,48 @@ impl UidList {
             other: header.other,
             version: header.version,
         };
-        list.read_lines(end + 1, 2, &mut damage);
+        list.read_lines(end + 1, &mut damage);
         Some((list, damage))
+    }
+
+    /// True if the first line of a text is a header in order.
+    pub(super) fn has_header(text: &[u8]) -> bool {
+        let end = memchr::memchr(b'\n', text).unwrap_or(text.len());
+        text.get(..end).and_then(parse_header).is_some()
+    }
+
+    /// Puts back a GUID that a damaged header lost.
+    pub(super) const fn restore_guid(&mut self, guid: Option<[u8; 16]>) {
+        if self.guid.is_none() {
+            self.guid = guid;
+        }
     }
 
     /// Adds lines read after the ones known. Returns what was damaged in them.
     pub(super) fn extend(&mut self, lines: &[u8]) -> Damage {
         let mut damage = Damage::default();
         let from = self.text.len();
-        let number = memchr::memchr_iter(b'\n', &self.text).count() + 1;
         self.text.extend_from_slice(lines);
-        self.read_lines(from, number, &mut damage);
+        self.read_lines(from, &mut damage);
         damage
     }
 
-    /// Reads the lines from an offset on; `number` is that of the first.
-    fn read_lines(&mut self, from: usize, number: usize, damage: &mut Damage) {
+    /// Reads the lines from an offset on.
+    fn read_lines(&mut self, from: usize, damage: &mut Damage) {
         let text = std::mem::take(&mut self.text);
         let known = self.entries.len();
         let mut doubtful = Vec::new();
+        let mut dropped_at = Vec::new();
         let mut rising = true;
         let mut start = from;
-        for (line_number, line) in (number..).zip(lines_of(text.get(from..).unwrap_or_default())) {
+        for line in lines_of(text.get(from..).unwrap_or_default()) {
             match parse_line(line, start, self.version) {
                 Ok(entry) => {
                     rising &= self.entries.last().is_none_or(|last| last.uid < entry.uid);
                     self.entries.push(entry);
                 }
                 Err(uid) => {
-                    damage.drop_line(line_number);
+                    dropped_at.push(start);
                     doubtful.extend(uid);
                 }
             }
@@ -195,11 +202,15 @@ impl UidList {
             let (kept, dropped) = longest_rising(read, before);
             self.entries.extend(kept);
             for entry in dropped {
-                let up_to = text.get(..entry.start as usize).unwrap_or_default();
-                damage.drop_line(memchr::memchr_iter(b'\n', up_to).count() + 1);
+                dropped_at.push(entry.start as usize);
                 doubtful.push(entry.uid.value());
             }
         }
+        damage.lines += dropped_at.len();
+        damage.first_line = dropped_at.iter().min().map(|first| {
+            let up_to = text.get(..*first).unwrap_or_default();
+            memchr::memchr_iter(b'\n', up_to).count() + 1
+        });
         self.text = text;
         self.raise_above_known(&doubtful);
     }
@@ -227,8 +238,12 @@ impl UidList {
         Uid::new(self.next).filter(|uid| *uid <= Uid::MAX)
     }
 
+    /// Raises the next UID.
+    pub(super) fn raise_uid_next(&mut self, uid_next: Uid) {
+        self.next = self.next.max(uid_next.value());
+    }
+
     /// GUID of the mailbox.
-    #[cfg(test)]
     pub(super) const fn guid(&self) -> Option<[u8; 16]> {
         self.guid
     }
@@ -366,18 +381,19 @@ struct Header {
 }
 
 impl Header {
-    /// What can be had of a damaged header: a `V` field, or what was known before.
+    /// What can be had of a damaged header: fields that are in order, and UIDVALIDITY from what was known before.
     fn salvage(line: &[u8], fallback: Option<UidValidity>) -> Option<Self> {
-        let found = || {
-            line.split(|octet| *octet == b' ')
-                .find_map(|field| UidValidity::new(number(field.strip_prefix(b"V")?)?))
-        };
-        let uid_validity = fallback.or_else(found)?;
+        let fields = || line.split(|octet| *octet == b' ');
+        let found =
+            || fields().find_map(|field| UidValidity::new(number(field.strip_prefix(b"V")?)?));
         Some(Self {
             version: 3,
-            uid_validity,
-            next: 1,
-            guid: None,
+            uid_validity: fallback.or_else(found)?,
+            next: fields()
+                .find_map(|field| number(field.strip_prefix(b"N")?))
+                .unwrap_or(1)
+                .max(1),
+            guid: fields().find_map(|field| parse_guid(field.strip_prefix(b"G")?)),
             other: Vec::new(),
         })
     }

@@ -3,6 +3,8 @@
 //! Readers take no lock. A file that only grew is read from where the last look ended; anything else is read whole. A line without its
 //! end is left for the next look, since its writer may be in the middle of it. What a crash can leave: the old list or the new one,
 //! and lines at the end that no client was told of.
+//!
+//! The first line is kept a second time, in `restante-uidlist-header`, so that damage of that one line does not take UIDVALIDITY away.
 
 use super::uidlist::{Damage, Edit, NewRecord, Record, UidList};
 use crate::durable::{self, DotLock, Ownership};
@@ -18,6 +20,13 @@ const STALE_AFTER: Duration = Duration::from_secs(120);
 
 /// Octets before the old end that are compared before a longer file is believed to be the same one, grown.
 const COMPARED_OCTETS: usize = 256;
+
+/// Name of the copy of the first line.
+const HEADER_COPY: &str = "restante-uidlist-header";
+
+/// How many UIDs are passed over when the next UID is known from the copy of the header alone: more than are given between two times
+/// that it is written, which is whenever the list is written anew.
+const LOST_UIDS: u32 = 1_000_000;
 
 /// What a look at the file gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +66,38 @@ impl Stamp {
     }
 }
 
+/// What must outlive damage of the first line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Known {
+    /// UIDVALIDITY.
+    uid_validity: UidValidity,
+    /// The mailbox's GUID.
+    guid: Option<[u8; 16]>,
+    /// Above all UIDs given out, as far as is known; none when there is none left.
+    uid_next: Option<Uid>,
+}
+
+impl Known {
+    /// What is in a list.
+    fn of(list: &UidList) -> Self {
+        Self {
+            uid_validity: list.uid_validity(),
+            guid: list.guid(),
+            uid_next: list.uid_next(),
+        }
+    }
+
+    /// From the copy of the header: UIDs may have been given out since it was made.
+    fn of_copy(text: Vec<u8>) -> Option<Self> {
+        let (list, damage) = UidList::parse(text, None)?;
+        let next = |uid: Uid| Uid::new(uid.value().saturating_add(LOST_UIDS).min(Uid::MAX.value()));
+        (!damage.any()).then(|| Self {
+            uid_next: list.uid_next().and_then(next),
+            ..Self::of(&list)
+        })
+    }
+}
+
 /// The list of one mailbox: what was last read, and how to read on.
 #[derive(Debug)]
 pub(super) struct UidListFile {
@@ -66,8 +107,10 @@ pub(super) struct UidListFile {
     list: Option<UidList>,
     /// How the file looked then.
     stamp: Option<Stamp>,
-    /// UIDVALIDITY of any list read before, for one whose header is damaged.
-    known_validity: Option<UidValidity>,
+    /// What was known of the list before, for one whose header is damaged.
+    known: Option<Known>,
+    /// The copy of the header has been looked at.
+    is_copied: bool,
     /// Damage was found that the next rewrite mends.
     damaged: bool,
 }
@@ -79,7 +122,8 @@ impl UidListFile {
             path: directory.join("dovecot-uidlist"),
             list: None,
             stamp: None,
-            known_validity: None,
+            known: None,
+            is_copied: false,
             damaged: false,
         }
     }
@@ -118,7 +162,8 @@ impl UidListFile {
             return Ok(None);
         };
         let known = list.text().len();
-        if old.identity != stamp.identity || stamp.size < known as u64 {
+        // no longer than before, but not as it was: written in place
+        if old.identity != stamp.identity || stamp.size < known as u64 || stamp.size <= old.size {
             return Ok(None);
         }
         let overlap = known.min(COMPARED_OCTETS);
@@ -136,6 +181,7 @@ impl UidListFile {
         let whole_lines = memchr::memrchr(b'\n', added).map_or(0, |at| at + 1);
         let from = list.len();
         let damage = list.extend(added.get(..whole_lines).unwrap_or_default());
+        self.known = Some(Known::of(list));
         self.stamp = Some(stamp);
         if damage.any() {
             self.note_damage(&damage);
@@ -152,7 +198,7 @@ impl UidListFile {
         let mut text = Vec::with_capacity(usize::try_from(stamp.size).unwrap_or(0));
         file.read_to_end(&mut text)?;
         text.truncate(memchr::memrchr(b'\n', &text).map_or(0, |at| at + 1));
-        let Some((list, damage)) = UidList::parse(text, self.known_validity) else {
+        let Some((list, damage)) = self.parse(text)? else {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!(
@@ -161,7 +207,7 @@ impl UidListFile {
                 ),
             ));
         };
-        self.known_validity = Some(list.uid_validity());
+        self.known = Some(Known::of(&list));
         self.list = Some(list);
         self.stamp = Some(stamp);
         self.damaged = false;
@@ -169,6 +215,60 @@ impl UidListFile {
             self.note_damage(&damage);
         }
         Ok(Look::Replaced)
+    }
+
+    /// Makes a list of the text, and of what is known besides where its header is damaged. The next UID never falls.
+    fn parse(&self, text: Vec<u8>) -> io::Result<Option<(UidList, Damage)>> {
+        let known = match self.known {
+            None if !UidList::has_header(&text) => self.read_copy()?,
+            known => known,
+        };
+        let Some((mut list, damage)) = UidList::parse(text, known.map(|known| known.uid_validity))
+        else {
+            return Ok(None);
+        };
+        if let Some(known) = known.filter(|known| known.uid_validity == list.uid_validity()) {
+            list.raise_uid_next(known.uid_next.unwrap_or(Uid::MAX));
+            if damage.header {
+                list.restore_guid(known.guid);
+            }
+        }
+        Ok(Some((list, damage)))
+    }
+
+    /// Reads the copy of the header; none if there is none that makes sense.
+    fn read_copy(&self) -> io::Result<Option<Known>> {
+        match std::fs::read(self.path.with_file_name(HEADER_COPY)) {
+            Ok(text) => Ok(Known::of_copy(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps the header of the list a second time, if that is not done. Not being able to is no error: the list itself is sound.
+    fn copy_header(&mut self, like: &Ownership) {
+        if self.is_copied || self.damaged {
+            return;
+        }
+        let Some(list) = &self.list else {
+            return;
+        };
+        let path = self.path.with_file_name(HEADER_COPY);
+        let kept = std::fs::read(&path).ok().and_then(Known::of_copy);
+        let is_good = kept.is_some_and(|kept| {
+            (kept.uid_validity, kept.guid) == (list.uid_validity(), list.guid())
+                && kept.uid_next > list.uid_next()
+        });
+        if is_good {
+            self.is_copied = true;
+            return;
+        }
+        match durable::replace(&path, &list.print(|_| Edit::Drop), like) {
+            Ok(()) => self.is_copied = true,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "uidlist_header_not_copied");
+            }
+        }
     }
 
     /// Logs damage and remembers that the list is to be written anew.
@@ -207,6 +307,7 @@ impl UidListFile {
                 (before, _) => before,
             };
         }
+        self.copy_header(like);
         Ok(LockedUidList {
             file: self,
             look,
@@ -312,7 +413,10 @@ impl LockedUidList<'_> {
     fn write(&mut self, text: &[u8]) -> io::Result<()> {
         self.lock.touch()?;
         durable::replace(&self.file.path, text, &self.like)?;
-        self.file.look().map(drop)
+        self.file.look()?;
+        self.file.is_copied = false;
+        self.file.copy_header(&self.like);
+        Ok(())
     }
 }
 
@@ -446,9 +550,95 @@ mod tests {
         .unwrap();
         assert_eq!(file.look().unwrap(), Look::Replaced);
         assert_eq!(file.list().unwrap().uid_validity().value(), 77);
+    }
+
+    #[test]
+    fn a_damaged_header_keeps_uidvalidity_over_a_restart() {
+        for text in [
+            &b"garbage\n1 :a\n"[..],
+            b"3 V7\x17 N9 G\n1 :a\n",
+            b"",
+            b"3 V77",
+        ] {
+            let (directory, _, like) = begun();
+            let path = directory.path().join("dovecot-uidlist");
+            durable::replace(&path, text, &like).unwrap();
+            let mut later = UidListFile::new(directory.path());
+            assert_eq!(later.look().unwrap(), Look::Replaced, "{text:?}");
+            let list = later.list().unwrap();
+            assert_eq!(list.uid_validity().value(), 77);
+            assert_eq!(list.guid(), Some([1; 16]));
+            let mut locked = later.lock(&like, TIMEOUT).unwrap();
+            assert!(locked.wants_rewrite(1));
+            let given = values(&locked.append(&[record("new")]).unwrap());
+            assert!(
+                given[0] > 100_000,
+                "{given:?}: UIDs of lost records may be told"
+            );
+            locked.rewrite(|_| Edit::Keep).unwrap();
+            drop(locked);
+            let mut last = UidListFile::new(directory.path());
+            last.look().unwrap();
+            assert!(!last.damaged);
+        }
+        let (directory, _, like) = begun();
+        durable::replace(
+            &directory.path().join("dovecot-uidlist"),
+            b"garbage\n",
+            &like,
+        )
+        .unwrap();
+        std::fs::remove_file(directory.path().join("restante-uidlist-header")).unwrap();
         assert!(
             UidListFile::new(directory.path()).look().is_err(),
             "without any knowledge it is an error, never a new UIDVALIDITY"
+        );
+    }
+
+    #[test]
+    fn the_next_uid_never_falls_while_uidvalidity_stays() {
+        let (directory, mut file, like) = begun();
+        let path = directory.path().join("dovecot-uidlist");
+        let more: Vec<NewRecord<'_>> = ["b", "c", "d"].iter().map(|b| record(b)).collect();
+        file.lock(&like, TIMEOUT).unwrap().append(&more).unwrap();
+        durable::replace(
+            &path,
+            b"3 V77 N1 G01010101010101010101010101010101\n1 :a\n",
+            &like,
+        )
+        .unwrap();
+        file.look().unwrap();
+        assert_eq!(file.list().unwrap().uid_next().map(Uid::value), Some(5));
+        durable::replace(&path, b"3 V78 N1\n1 :a\n", &like).unwrap();
+        file.look().unwrap();
+        assert_eq!(file.list().unwrap().uid_next().map(Uid::value), Some(2));
+    }
+
+    #[test]
+    fn a_change_in_place_is_noticed() {
+        let (directory, mut file, like) = begun();
+        let path = directory.path().join("dovecot-uidlist");
+        let many = vec![record("0000000"); 200];
+        file.lock(&like, TIMEOUT).unwrap().append(&many).unwrap();
+        let text = std::fs::read(&path).unwrap();
+        // in the middle, far from both ends
+        let middle = text.len() / 2;
+        let name = middle
+            + text[middle..]
+                .windows(7)
+                .position(|window| window == b"0000000")
+                .unwrap();
+        let handle = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        let before = handle.metadata().unwrap().modified().unwrap();
+        handle.write_all_at(b"1111111", name as u64).unwrap();
+        handle
+            .set_modified(before + Duration::from_secs(1))
+            .unwrap();
+        assert_eq!(file.look().unwrap(), Look::Replaced);
+        let changed = file.list().unwrap().records();
+        assert_eq!(
+            changed.filter(|record| record.base == b"1111111").count(),
+            1
         );
     }
 }
