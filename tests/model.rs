@@ -19,7 +19,7 @@ use restante::mailbox::id::Uid;
 use restante::mailbox::memory::Memory;
 use restante::mailbox::name::MailboxName;
 use restante::mailbox::uid_set::UidSet;
-use restante::store::{Settings, Store};
+use restante::store::{Layout, Settings, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -293,11 +293,17 @@ fn maildir_and_memory_agree() {
         ..Config::default()
     });
     let sequences = proptest::collection::vec(operation(), 1..40);
-    let outcome = runner.run(&sequences, |operations| {
+    let cases = (sequences, any::<bool>());
+    let outcome = runner.run(&cases, |(operations, is_fs)| {
         let directory = tempfile::tempdir().unwrap();
         let spool = format!("{}/%{{user}}/Maildir", directory.path().display());
         let settings = Settings {
             spool,
+            layout: if is_fs {
+                Layout::Fs
+            } else {
+                Layout::MaildirPlusPlus
+            },
             ..Settings::default()
         };
         let memory = Memory::new();

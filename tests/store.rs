@@ -109,7 +109,7 @@ fn many_at_once_get_uids_in_order() {
         .map(|n: u32| {
             let mut upload = account.upload(&name("INBOX")).unwrap();
             upload.write(format!("{n}").as_bytes()).unwrap();
-            let seen = if n % 2 == 0 {
+            let seen = if n.is_multiple_of(2) {
                 vec![SystemFlag::Seen]
             } else {
                 vec![]

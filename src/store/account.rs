@@ -163,7 +163,7 @@ impl AccountState {
         }
         let Some(directory) = self.find(name)? else {
             return Err(if self.has_children(name)? {
-                Error::InUse("only the mailboxes below it can be deleted".to_owned())
+                Error::InUse("mailbox has mailboxes below it".to_owned())
             } else {
                 Error::NonExistent
             });

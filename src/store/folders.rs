@@ -353,7 +353,7 @@ impl Folders {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let is_taken = |new: &MailboxName| new.is_inbox() || all.contains_key(new);
-        if moves.iter().any(|(_, new)| is_taken(new)) {
+        if is_taken(to) || moves.iter().any(|(_, new)| is_taken(new)) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let moves: Vec<(PathBuf, PathBuf)> = moves

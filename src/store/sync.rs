@@ -430,6 +430,7 @@ impl OpenMailbox {
         let put_off = joined
             .unmatched
             .filter(|_| disk.is_loaded && !found.is_settled);
+        let uid_next = put_off.or_else(|| list.uid_next()).unwrap_or(Uid::MAX);
         let is_changed = {
             let mut messages = self.write();
             if !disk.is_loaded {
@@ -439,7 +440,7 @@ impl OpenMailbox {
             let flagged = messages.set_flags(renamed);
             messages.mark_recent(recent);
             let added = messages.arrive(arrivals);
-            messages.raise_uid_next(put_off.unwrap_or(list.uid_next().unwrap_or(Uid::MAX)));
+            messages.raise_uid_next(uid_next);
             expunged.or(flagged).or(added).is_some()
         };
         let later = put_off.map_or(0, |limit| {

@@ -212,7 +212,8 @@ impl Account for MemoryAccount {
                 "a mailbox cannot be moved below itself".to_owned(),
             ));
         }
-        if moves.iter().any(|(_, to)| state.mailboxes.contains_key(to)) {
+        let is_taken = |name: &MailboxName| state.mailboxes.contains_key(name);
+        if is_taken(to) || moves.iter().any(|(_, to)| is_taken(to)) {
             return Err(Error::AlreadyExists);
         }
         for (from, to) in moves {
