@@ -16,6 +16,7 @@
 )]
 
 pub mod client;
+pub mod mail;
 pub mod parrot;
 
 use restante::server::{
@@ -98,7 +99,7 @@ impl House {
                 "{} connections instead of {count}",
                 self.control.connections()
             );
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }

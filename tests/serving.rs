@@ -1,0 +1,181 @@
+//! The real sessions behind the I/O shell: TLS by command, a volume that hangs, an orderly stop.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fixture that fails is a test that fails"
+)]
+
+mod support;
+
+use restante::server::{Service, Settings, TlsSettings};
+use restante::storage::{self, Refused, Volumes};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+use support::client::{Client, TLS13, tls};
+use support::mail::{PASSWORD, services};
+use support::{House, certificate};
+use tempfile::TempDir;
+
+/// Disk threads of one volume.
+const THREADS: usize = 2;
+
+/// A server of mail with the volumes `one` and `two`.
+struct Fixture {
+    house: House,
+    volumes: Arc<Volumes>,
+    directory: TempDir,
+}
+
+impl Fixture {
+    fn start(deadline: Duration) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = storage::Settings {
+            threads: THREADS,
+            deadline,
+            ..storage::Settings::default()
+        };
+        let services = services(directory.path(), &["one", "two"], &settings);
+        let pair = certificate(directory.path(), "a", &["localhost"]);
+        Self {
+            volumes: Arc::clone(&services.volumes),
+            house: House::start(
+                &Settings::default(),
+                &TlsSettings::new(vec![pair]),
+                services,
+            ),
+            directory,
+        }
+    }
+
+    fn connect(&self, service: Service) -> Client {
+        let address = match service {
+            Service::Imap => self.house.imaps,
+            Service::Pop3 => self.house.pop3s,
+        };
+        let mut client = Client::tls(address, &tls(TLS13, &[service.name()]), "localhost").unwrap();
+        client.line();
+        client
+    }
+
+    fn imap(&self, user: &str) -> Client {
+        let mut client = self.connect(Service::Imap);
+        let answer = client.ask(&format!("a login {user} {PASSWORD}"));
+        assert!(answer.starts_with("a OK"), "{answer}");
+        client
+    }
+
+    /// Keeps all threads of a volume busy until what it returns is dropped, and waits until the volume counts as hung.
+    fn hang(&self, volume: &str) -> Sender<()> {
+        let place: PathBuf = self.directory.path().join(volume);
+        let (release, wait) = channel::<()>();
+        let wait = Arc::new(std::sync::Mutex::new(wait));
+        for thread in 0..THREADS {
+            let wait = Arc::clone(&wait);
+            // The first to take the lock waits for the release, the others for the first.
+            let job = Box::new(move || drop(wait.lock().map(|wait| wait.recv())));
+            self.volumes
+                .run(&place, &format!("blocker{thread}"), job)
+                .unwrap();
+        }
+        while self.volumes.check(&place, "somebody") != Err(Refused::VolumeHung) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        release
+    }
+}
+
+/// Reads up to the tagged answer, and returns it.
+fn tagged(client: &mut Client, command: &str) -> String {
+    let (tag, _) = command.split_once(' ').unwrap();
+    client.send(&format!("{command}\r\n"));
+    loop {
+        let line = client.line();
+        if line.starts_with(&format!("{tag} ")) {
+            return line;
+        }
+    }
+}
+
+#[test]
+fn imap_forgets_what_was_injected_before_tls() {
+    let fixture = Fixture::start(support::NEVER);
+    let mut client = Client::plain(fixture.house.imap);
+    assert!(client.line().contains("LOGINDISABLED"));
+    client.send(&format!("s starttls\r\na login anna@one {PASSWORD}\r\nb "));
+    assert!(client.line().starts_with("s OK"));
+    let mut client = client
+        .start_tls(&tls(TLS13, &["imap"]), "localhost")
+        .unwrap();
+    assert!(tagged(&mut client, "c select inbox").starts_with("c BAD"));
+    let login = tagged(&mut client, &format!("d login anna@one {PASSWORD}"));
+    assert!(login.starts_with("d OK"), "{login}");
+}
+
+#[test]
+fn pop3_forgets_what_was_injected_before_tls() {
+    let fixture = Fixture::start(support::NEVER);
+    let mut client = Client::plain(fixture.house.pop3);
+    client.line();
+    client.send("STLS\r\nUSER anna@one\r\nCA");
+    assert!(client.line().starts_with("+OK"));
+    let mut client = client
+        .start_tls(&tls(TLS13, &["pop3"]), "localhost")
+        .unwrap();
+    assert!(client.ask(&format!("PASS {PASSWORD}")).starts_with("-ERR"));
+    assert!(client.ask("USER anna@one").starts_with("+OK"));
+    assert!(client.ask(&format!("PASS {PASSWORD}")).starts_with("+OK"));
+}
+
+#[test]
+fn a_volume_that_hangs_is_told_honestly_and_only_to_its_users() {
+    let fixture = Fixture::start(Duration::from_secs(3));
+    let mut anna = fixture.imap("anna@one");
+    let mut bruno = fixture.imap("bruno@two");
+    let release = fixture.hang("one");
+
+    // Who is logged in, and who comes now.
+    let answer = tagged(&mut anna, "b select inbox");
+    assert!(answer.starts_with("b NO [UNAVAILABLE]"), "{answer}");
+    let mut carla = fixture.connect(Service::Imap);
+    let answer = tagged(&mut carla, &format!("a login carla@one {PASSWORD}"));
+    assert!(answer.starts_with("a NO [UNAVAILABLE]"), "{answer}");
+    let mut dora = fixture.connect(Service::Pop3);
+    assert!(dora.ask("USER dora@one").starts_with("+OK"));
+    let answer = dora.ask(&format!("PASS {PASSWORD}"));
+    assert!(answer.starts_with("-ERR [SYS/TEMP]"), "{answer}");
+    // A wrong password stays a wrong password.
+    let answer = tagged(&mut carla, "b login carla@one wrong");
+    assert!(
+        answer.starts_with("b NO [AUTHENTICATIONFAILED]"),
+        "{answer}"
+    );
+
+    // Others notice nothing.
+    let answer = tagged(&mut bruno, "b select inbox");
+    assert!(answer.starts_with("b OK"), "{answer}");
+    fixture.imap("emil@two");
+
+    // And it recovers by itself.
+    drop(release);
+    while tagged(&mut anna, "c select inbox").starts_with("c NO") {}
+    let answer = tagged(&mut anna, "d fetch 1:* flags");
+    assert!(answer.starts_with("d "), "{answer}");
+}
+
+#[test]
+fn a_stop_says_good_bye_in_both_protocols() {
+    let mut fixture = Fixture::start(support::NEVER);
+    let mut idling = fixture.imap("anna@one");
+    idling.send("b select inbox\r\nc idle\r\n");
+    while !idling.line().starts_with('+') {}
+    let mut pop3 = fixture.connect(Service::Pop3);
+    assert!(pop3.ask("USER bruno@two").starts_with("+OK"));
+    assert!(pop3.ask(&format!("PASS {PASSWORD}")).starts_with("+OK"));
+    fixture.house.stop().join().unwrap();
+    let said = idling.rest();
+    assert!(said.starts_with("* BYE [UNAVAILABLE]"), "{said:?}");
+    let said = pop3.rest();
+    assert!(said.starts_with("-ERR [SYS/TEMP]"), "{said:?}");
+}
