@@ -1,4 +1,4 @@
-//! Drives one [`Protocol`] over one stream: reads, steps, writes, and keeps the time.
+//! Drives one [`Protocol`](crate::protocol::Protocol) over one stream: reads, steps, writes, and keeps the time.
 //!
 //! The loop does what [`Step`] says. Three things may happen beside it: the registry gives an order (shutdown, displacement,
 //! revocation), a time-out passes, the client hangs up. An order takes effect where it cuts nothing in two: while the session waits; a
