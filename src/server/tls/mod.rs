@@ -21,8 +21,9 @@ use tokio_rustls::rustls::{
     ProtocolVersion, ServerConfig, SupportedProtocolVersion, server::ServerSessionMemoryCache,
 };
 
-/// Time between two looks at the certificate files: a renewal is not urgent, and SIGHUP is there for those in a hurry.
-pub const DEFAULT_CHECK: Duration = Duration::from_secs(60);
+/// Time between two looks at the certificate files: a few system calls, so that whoever renews a certificate can look at the result
+/// at once. SIGHUP looks without waiting.
+pub const DEFAULT_CHECK: Duration = Duration::from_secs(10);
 
 /// Sessions kept for resumption by TLS 1.2 clients that do not do tickets.
 const CACHED_SESSIONS: usize = 1024;
