@@ -78,6 +78,14 @@ impl Demo {
     }
 }
 
+impl Drop for Demo {
+    /// A test that fails leaves no server behind.
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
 /// Reads up to and including a line that begins like this, and returns it.
 fn line_with(client: &mut Client, beginning: &str) -> String {
     loop {
