@@ -14,8 +14,8 @@
 
 mod store {
     //! Parts of this test.
-    pub mod dovecot;
-    pub mod spool;
+    pub(crate) mod dovecot;
+    pub(crate) mod spool;
 }
 
 use restante::mailbox::backend::{Account, Error, FlagChange, Intake, Mailbox};

@@ -40,7 +40,6 @@
 #[path = "support/script.rs"]
 mod script;
 #[path = "support/shell.rs"]
-#[expect(dead_code, reason = "each test uses its part of it")]
 mod shell;
 
 use restante::mailbox::backend::{Error, Mailbox};

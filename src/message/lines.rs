@@ -8,12 +8,6 @@ use memchr::memchr;
 /// What stands for NUL in the wire form.
 const NUL_REPLACEMENT: u8 = 0x80;
 
-/// Block that [`seek`] skips as a whole.
-const SEEK_BLOCK_OCTETS: usize = 16_384;
-
-/// Most that [`push_crlf_window`] converts at once, so that little is converted in vain.
-const WINDOW_BLOCK_OCTETS: usize = 65_536;
-
 /// Counts octets and lines of the wire form of what is fed, in pieces of any size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct CrlfState {
@@ -55,6 +49,7 @@ impl CrlfState {
 }
 
 /// Length of the wire form.
+#[cfg(test)]
 pub(crate) fn crlf_octets(input: &[u8]) -> u64 {
     let mut state = CrlfState::default();
     state.feed(input);
@@ -131,55 +126,6 @@ pub(crate) fn replace_nul(octets: &mut [u8]) {
     }
 }
 
-/// Where octet `origin` of the wire form comes from: offset into the stored octets, and `previous` for going on there with
-/// [`push_crlf`]. An origin behind the end gives the end.
-pub(crate) fn seek(input: &[u8], origin: u64) -> (usize, u8) {
-    let mut passed = CrlfState::default();
-    let mut at = 0;
-    for block in input.chunks(SEEK_BLOCK_OCTETS) {
-        let before = passed;
-        passed.feed(block);
-        if passed.octets() > origin {
-            let ahead = usize::try_from(origin - before.octets()).unwrap_or(usize::MAX);
-            let (offset, previous) = seek_in_block(block, ahead, before.previous);
-            return (at + offset, previous);
-        }
-        at += block.len();
-    }
-    (input.len(), passed.previous)
-}
-
-/// [`seek`] within a block that holds the place.
-fn seek_in_block(block: &[u8], origin: usize, previous: u8) -> (usize, u8) {
-    let mut inserted = 0;
-    for at in bare_offsets(block, previous) {
-        if origin <= at + inserted {
-            break;
-        }
-        inserted += 1;
-        if origin == at + inserted {
-            return (at, b'\r');
-        }
-    }
-    let offset = origin - inserted;
-    (offset, octet_before(block, offset, previous))
-}
-
-/// Appends at most `octets` octets of the wire form from its octet `origin` on.
-pub(crate) fn push_crlf_window(input: &[u8], origin: u64, octets: u64, out: &mut Vec<u8>) {
-    let (offset, mut previous) = seek(input, origin);
-    let mut rest = input.get(offset..).unwrap_or_default();
-    let mut wanted = usize::try_from(octets).unwrap_or(usize::MAX);
-    while wanted > 0 && !rest.is_empty() {
-        let (block, after) = rest.split_at(rest.len().min(wanted).min(WINDOW_BLOCK_OCTETS));
-        let start = out.len();
-        push_crlf(block, &mut previous, out);
-        out.truncate(start.saturating_add(wanted));
-        wanted -= out.len() - start;
-        rest = after;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,35 +182,6 @@ mod tests {
     }
 
     #[test]
-    fn every_window() {
-        for (input, wire, _) in CASES {
-            for origin in 0..wire.len() + 2 {
-                for octets in 0..wire.len() + 2 {
-                    let expected = &wire[origin.min(wire.len())..];
-                    let expected = &expected[..octets.min(expected.len())];
-                    let mut out = b"before".to_vec();
-                    push_crlf_window(input, origin as u64, octets as u64, &mut out);
-                    assert_eq!(&out[6..], expected, "{}", input.escape_ascii());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn windows_across_blocks() {
-        let input = b"0123456789abcde\nf\r\n".repeat(9_000);
-        let wire = plain(&input);
-        for origin in (0..wire.len()).step_by(7_919) {
-            let mut out = Vec::new();
-            push_crlf_window(&input, origin as u64, 70_000, &mut out);
-            assert_eq!(out, wire[origin..wire.len().min(origin + 70_000)]);
-        }
-        let mut out = Vec::new();
-        push_crlf_window(&input, 0, u64::MAX, &mut out);
-        assert_eq!(out, wire);
-    }
-
-    #[test]
     fn nul_stays_for_binary() {
         let (mut previous, mut out) = (0, Vec::new());
         push_crlf_keeping_nul(b"\0\n\0", &mut previous, &mut out);
@@ -277,16 +194,6 @@ mod tests {
             let input = input.as_bytes();
             let lines = input.iter().filter(|octet| **octet == b'\n').count();
             check(input, &plain(input), lines as u64, cut.index(input.len() + 1));
-        }
-
-        #[test]
-        fn seeking_and_going_on_gives_the_rest(input in "[a\r\n\0]{0,80}", origin in 0_usize..160) {
-            let input = input.as_bytes();
-            let wire = plain(input);
-            let (offset, mut previous) = seek(input, origin as u64);
-            let mut out = Vec::new();
-            push_crlf(&input[offset..], &mut previous, &mut out);
-            prop_assert_eq!(out, &wire[origin.min(wire.len())..]);
         }
     }
 }

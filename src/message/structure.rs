@@ -5,8 +5,7 @@
 //! by recursion is safe.
 
 use super::envelope::Envelope;
-use super::header;
-use super::lines::{CrlfState, push_crlf_keeping_nul};
+use super::lines::push_crlf_keeping_nul;
 use super::mime::MediaType;
 pub(crate) use super::mime::{Disposition, Parameter};
 use super::scanner;
@@ -175,34 +174,6 @@ impl Part {
     }
 }
 
-/// Sizes of a message that are known without its structure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sizes {
-    /// Where the header ends, as stored.
-    pub(crate) header_end: usize,
-    /// Octets of the header in wire form.
-    pub(crate) header_octets: u64,
-    /// Octets of the message in wire form: RFC822.SIZE
-    pub(crate) octets: u64,
-}
-
-impl Sizes {
-    /// Measures a message.
-    pub(crate) fn measure(message: &[u8]) -> Self {
-        let header_end = header::octets(message);
-        let (header, body) = message.split_at(header_end);
-        let mut state = CrlfState::default();
-        state.feed(header);
-        let header_octets = state.octets();
-        state.feed(body);
-        Self {
-            header_end,
-            header_octets,
-            octets: state.octets(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,16 +215,5 @@ mod tests {
             .map(|part| part.media_subtype.as_slice())
             .collect();
         assert_eq!(subtypes, [b"mixed".as_slice(), b"rfc822", b"plain", b"b"]);
-    }
-
-    #[test]
-    fn sizes() {
-        let sizes = Sizes::measure(b"a: b\n\r\nc\n");
-        let expected = Sizes {
-            header_end: 7,
-            header_octets: 8,
-            octets: 11,
-        };
-        assert_eq!(sizes, expected);
     }
 }

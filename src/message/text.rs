@@ -40,6 +40,7 @@ impl Needle {
     }
 
     /// True if decoded text contains it.
+    #[cfg(test)]
     pub(crate) fn is_in(&self, text: &str) -> bool {
         let mut search = Search::new(self);
         search.push_text(text);

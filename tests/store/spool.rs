@@ -12,22 +12,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A mailbox name with `/` between levels.
-pub fn name(text: &str) -> MailboxName {
+pub(crate) fn name(text: &str) -> MailboxName {
     MailboxName::parse(text, '/').unwrap()
 }
 
 /// A UID.
-pub fn uid(value: u32) -> Uid {
+pub(crate) fn uid(value: u32) -> Uid {
     Uid::new(value).unwrap()
 }
 
 /// A set of UIDs.
-pub fn set(values: &[u32]) -> UidSet {
+pub(crate) fn set(values: &[u32]) -> UidSet {
     values.iter().map(|value| uid(*value)).collect()
 }
 
 /// System flags.
-pub fn flags(flags: &[SystemFlag]) -> NamedFlags {
+pub(crate) fn flags(flags: &[SystemFlag]) -> NamedFlags {
     NamedFlags {
         system: flags.iter().copied().collect::<Flags>(),
         keywords: Vec::new(),
@@ -35,12 +35,12 @@ pub fn flags(flags: &[SystemFlag]) -> NamedFlags {
 }
 
 /// A keyword.
-pub fn keyword(text: &str) -> Keyword {
+pub(crate) fn keyword(text: &str) -> Keyword {
     Keyword::new(text).unwrap()
 }
 
 /// UIDs of a mailbox.
-pub fn uids(mailbox: &dyn Mailbox) -> Vec<u32> {
+pub(crate) fn uids(mailbox: &dyn Mailbox) -> Vec<u32> {
     mailbox
         .read()
         .uids()
@@ -50,7 +50,7 @@ pub fn uids(mailbox: &dyn Mailbox) -> Vec<u32> {
 }
 
 /// UIDs and flags of a mailbox, flags as words.
-pub fn picture(mailbox: &dyn Mailbox) -> Vec<(u32, String)> {
+pub(crate) fn picture(mailbox: &dyn Mailbox) -> Vec<(u32, String)> {
     let messages = mailbox.read();
     let mut rows = Vec::new();
     for uid in messages.uids() {
@@ -65,35 +65,35 @@ pub fn picture(mailbox: &dyn Mailbox) -> Vec<(u32, String)> {
 }
 
 /// The stored octets of a message.
-pub fn octets(mailbox: &dyn Mailbox, uid: Uid) -> Vec<u8> {
+pub(crate) fn octets(mailbox: &dyn Mailbox, uid: Uid) -> Vec<u8> {
     mailbox.message(uid).unwrap().read_all().unwrap()
 }
 
 /// The spool of the user `anna`.
-pub struct Spool {
+pub(crate) struct Spool {
     directory: tempfile::TempDir,
 }
 
 impl Spool {
     /// An empty one.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
         }
     }
 
     /// A path in it.
-    pub fn path(&self, rest: &str) -> PathBuf {
+    pub(crate) fn path(&self, rest: &str) -> PathBuf {
         self.directory.path().join("anna").join(rest)
     }
 
     /// The account as a process of its own sees it.
-    pub fn account(&self) -> Arc<dyn Account> {
+    pub(crate) fn account(&self) -> Arc<dyn Account> {
         self.account_with(Vec::new())
     }
 
     /// As [`Spool::account`], with a mailbox Sent for new accounts.
-    pub fn new_account(&self) -> Arc<dyn Account> {
+    pub(crate) fn new_account(&self) -> Arc<dyn Account> {
         self.account_with(vec![NewMailbox {
             name: name("Sent"),
             special_use: vec![SpecialUse::Sent],
@@ -112,7 +112,7 @@ impl Spool {
     }
 
     /// Appends a message by the store.
-    pub fn append(
+    pub(crate) fn append(
         &self,
         account: &dyn Account,
         mailbox: &str,
@@ -123,7 +123,7 @@ impl Spool {
     }
 
     /// Appends a message by the store.
-    pub fn append_with(
+    pub(crate) fn append_with(
         &self,
         account: &dyn Account,
         mailbox: &str,
@@ -137,7 +137,7 @@ impl Spool {
     }
 
     /// Delivers a message as an MTA does.
-    pub fn deliver(&self, mailbox: &str, octets: &[u8]) {
+    pub(crate) fn deliver(&self, mailbox: &str, octets: &[u8]) {
         let directory = if mailbox == "INBOX" {
             self.path("")
         } else {
@@ -147,7 +147,7 @@ impl Spool {
     }
 
     /// Names of files in a directory, sorted.
-    pub fn files(&self, directory: &str) -> Vec<String> {
+    pub(crate) fn files(&self, directory: &str) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(self.path(directory))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -157,7 +157,7 @@ impl Spool {
     }
 
     /// The file of a message of INBOX, as it is called now.
-    pub fn file_of(&self, inbox: &dyn Mailbox, uid: Uid) -> PathBuf {
+    pub(crate) fn file_of(&self, inbox: &dyn Mailbox, uid: Uid) -> PathBuf {
         let base = inbox.base_name(uid);
         ["cur", "new"]
             .into_iter()
@@ -177,7 +177,7 @@ impl Spool {
     }
 
     /// Gives a file other flags, as a mail reader does.
-    pub fn rename_with_flags(&self, file: &Path, letters: &str) {
+    pub(crate) fn rename_with_flags(&self, file: &Path, letters: &str) {
         let name = file.file_name().unwrap().to_str().unwrap();
         let base = name.split(':').next().unwrap();
         fs::rename(file, self.path("cur").join(format!("{base}:2,{letters}"))).unwrap();
