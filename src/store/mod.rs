@@ -14,12 +14,17 @@
 //! - A UID is given under Dovecot's lock of the UID list and durable before anybody sees it.
 //! - What is acknowledged is synced: the message, the directory that names it, the list that numbers it.
 //! - No lock that connections need for a quick answer is held across a system call.
+//!
+//! ---
+#![doc = include_str!("FORMATS.md")]
 
 mod account;
 mod clock;
 mod courier;
 mod deliver;
 mod doubles;
+#[cfg(test)]
+mod dovecot_tests;
 mod expunge;
 mod failure;
 mod filename;

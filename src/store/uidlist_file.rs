@@ -346,6 +346,16 @@ impl LockedUidList<'_> {
     /// # Errors
     /// What the system says.
     pub(super) fn create(&mut self, list: &UidList) -> io::Result<()> {
+        let mut list = list.clone();
+        // one that was removed while the mailbox is open is made again from what is known, which is here
+        if let Some(known) = self
+            .file
+            .known
+            .filter(|known| known.uid_validity == list.uid_validity())
+        {
+            list.restore_guid(known.guid);
+            list.raise_uid_next(known.uid_next.unwrap_or(Uid::MAX));
+        }
         self.write(&list.print(|_| Edit::Keep))
     }
 
@@ -593,6 +603,18 @@ mod tests {
             UidListFile::new(directory.path()).look().is_err(),
             "without any knowledge it is an error, never a new UIDVALIDITY"
         );
+    }
+
+    #[test]
+    fn a_list_that_was_removed_is_made_again_with_its_guid() {
+        let (directory, mut file, like) = begun();
+        std::fs::remove_file(directory.path().join("dovecot-uidlist")).unwrap();
+        assert_eq!(file.look().unwrap(), Look::Missing);
+        let (list, _) = UidList::parse(b"3 V77 N1\n".to_vec(), None).unwrap();
+        file.lock(&like, TIMEOUT).unwrap().create(&list).unwrap();
+        let list = file.list().unwrap();
+        assert_eq!(list.guid(), Some([1; 16]));
+        assert_eq!(list.uid_next().map(Uid::value), Some(2));
     }
 
     #[test]

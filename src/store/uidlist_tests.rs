@@ -211,3 +211,56 @@ proptest! {
         prop_assert!(same + 2 >= lines.saturating_sub(1), "{} of {} lines are left", same, lines);
     }
 }
+
+/// Lines after the header that are in a text whole, as UIDs.
+fn whole_lines(text: &[u8]) -> Vec<u32> {
+    let lines = WHOLE.split_inclusive('\n');
+    let mut end = 0;
+    lines
+        .filter(|line| {
+            end += line.len();
+            end <= text.len() && !line.starts_with("3 V")
+        })
+        .filter_map(|line| line.split(' ').next()?.parse().ok())
+        .collect()
+}
+
+#[test]
+fn every_truncation_keeps_the_lines_before_it() {
+    let (whole, _) = parse(WHOLE);
+    for cut in 0..WHOLE.len() {
+        let text = &WHOLE.as_bytes()[..cut];
+        let (list, _) = UidList::parse(text.to_vec(), Some(whole.uid_validity())).unwrap();
+        let kept = whole_lines(text);
+        assert!(uids(&list).starts_with(&kept), "cut at {cut}");
+        let next = list.uid_next().map_or(u32::MAX, Uid::value);
+        assert!(kept.iter().all(|uid| *uid < next), "cut at {cut}");
+        if cut > WHOLE.find('\n').unwrap() {
+            assert_eq!(list.uid_validity(), whole.uid_validity());
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_costs_two_lines_at_most() {
+    let (whole, _) = parse(WHOLE);
+    let header = WHOLE.find('\n').unwrap();
+    for at in header..WHOLE.len() {
+        for bit in 0..8 {
+            let mut text = WHOLE.as_bytes().to_vec();
+            text[at] ^= 1_u8 << bit;
+            let (list, _) = UidList::parse(text, Some(whole.uid_validity())).unwrap();
+            if at > header {
+                assert_eq!(list.uid_validity(), whole.uid_validity());
+            }
+            let same = whole.records().filter(|record| {
+                list.record(record.uid)
+                    .is_some_and(|kept| kept.base == record.base)
+            });
+            assert!(same.count() + 2 >= whole.len(), "octet {at}, bit {bit}");
+            let next = list.uid_next().map_or(u32::MAX, Uid::value);
+            let given = list.records().all(|record| record.uid.value() < next);
+            assert!(given && next >= whole.uid_next().unwrap().value() || at == header);
+        }
+    }
+}
