@@ -1,6 +1,6 @@
 //! A POP3 connection's states and the way of a command through them.
 //!
-//! AUTHORIZATION is [`login`](super::login), TRANSACTION is [`commands`](super::commands), UPDATE is what QUIT does there. A state
+//! AUTHORIZATION is [`super::login`], TRANSACTION is [`super::commands`], UPDATE is what QUIT does there. A state
 //! is taken out, advances, and is put back or replaced; so nothing of an old state is left over in a new one.
 
 use super::capabilities::{Circumstances, capabilities};

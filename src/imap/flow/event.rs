@@ -60,7 +60,7 @@ pub(crate) enum Event {
     More,
     /// A literal of a command was announced: send a continuation request, then call again.
     Continue,
-    /// A command. If it is APPEND, answer by [`Flow::accept_upload`] or [`Flow::refuse_upload`].
+    /// A command. If it is APPEND, answer by [`Flow::accept_upload`](super::Flow::accept_upload) or [`Flow::refuse_upload`](super::Flow::refuse_upload).
     Command(Command),
     /// A command that cannot be understood, consumed with its literals: BAD.
     Bad {
@@ -80,7 +80,7 @@ pub(crate) enum Event {
         /// What is wrong.
         text: Cow<'static, str>,
     },
-    /// A raw line without its end ([`Flow::next_line`]).
+    /// A raw line without its end ([`Flow::next_line`](super::Flow::next_line)).
     Line(Vec<u8>),
     /// Octets of an APPEND message, at most [`MAX_UPLOAD_PIECE_OCTETS`].
     UploadOctets(Vec<u8>),
