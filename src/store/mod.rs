@@ -19,6 +19,7 @@
 #![doc = include_str!("FORMATS.md")]
 
 mod account;
+mod admit;
 mod clock;
 mod courier;
 mod deliver;

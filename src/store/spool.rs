@@ -67,6 +67,24 @@ impl Spool {
         self.place(place).join(OsStr::from_bytes(name))
     }
 
+    /// Makes `new/` and `tmp/` if they are missing beside `cur/`.
+    ///
+    /// # Errors
+    /// What the system says; a missing `cur/` is not mended, since where messages were there may be a volume that is not mounted.
+    pub(super) fn complete(&self, like: &Ownership) -> io::Result<()> {
+        for directory in [self.place(Place::New), self.tmp()] {
+            if !directory.try_exists()? && self.place(Place::Cur).is_dir() {
+                match durable::create_dir(directory, like) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                        return Err(error);
+                    }
+                    Ok(()) | Err(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what deliveries that never ended left in `tmp/`: files not touched for `age`. Returns how many.
     ///
     /// The time of the last change of the inode counts: the modification time of a file in `tmp/` may be an INTERNALDATE.

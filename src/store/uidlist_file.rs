@@ -133,6 +133,15 @@ impl UidListFile {
         self.list.as_ref()
     }
 
+    /// True if Dovecot would write the list anew, given how many records are of files that are there.
+    pub(super) fn wants_rewrite(&self, live: usize) -> bool {
+        let Some(list) = self.list() else {
+            return false;
+        };
+        let gone = list.len().saturating_sub(live);
+        self.damaged || list.version() != 3 || (gone > 0 && gone.saturating_mul(4) >= list.len())
+    }
+
     /// Reads what changed since the last look. Only what was added is read where that is all that changed. Damage is logged, once.
     ///
     /// # Errors
@@ -390,15 +399,9 @@ impl LockedUidList<'_> {
         }
     }
 
-    /// True if Dovecot would write the list anew, given how many records are of files that are there.
+    /// True if the list should be written anew: [`UidListFile::wants_rewrite`].
     pub(super) fn wants_rewrite(&self, live: usize) -> bool {
-        let Some(list) = self.list() else {
-            return false;
-        };
-        let gone = list.len().saturating_sub(live);
-        self.file.damaged
-            || list.version() != 3
-            || (gone > 0 && gone.saturating_mul(4) >= list.len())
+        self.file.wants_rewrite(live)
     }
 
     /// Writes the list anew, durably.

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,10 @@ pub(super) struct Signal {
     is_told: AtomicBool,
     /// The system tells when something happens.
     is_watched: AtomicBool,
+    /// The volume of which the watcher tells it, while it does.
+    device: AtomicU64,
+    /// It stands in the list of watches that nobody wants any more.
+    is_released: AtomicBool,
 }
 
 /// Who wants to be woken.
@@ -109,6 +113,7 @@ type Volume = Arc<Mutex<Option<RecommendedWatcher>>>;
 #[derive(Debug)]
 struct Released {
     signal: Weak<Signal>,
+    device: u64,
     spool: Spool,
 }
 
@@ -145,14 +150,9 @@ impl Watcher {
         waker: &Waker,
     ) -> Box<dyn Watch> {
         let id = signal.register(Arc::clone(waker));
-        self.take_off_released();
         if !signal.is_watched.load(Ordering::Acquire) {
             signal.doubt();
-            if self.is_enabled && self.add(signal, spool) {
-                signal.is_watched.store(true, Ordering::Release);
-            } else {
-                self.timer.poll(signal);
-            }
+            self.begin(signal, spool);
         }
         if !signal.is_current() {
             waker();
@@ -175,25 +175,35 @@ impl Watcher {
     /// Follows a mailbox to another directory.
     pub(super) fn follow(&self, signal: &Arc<Signal>, from: &Spool, to: &Spool) {
         if signal.is_watched.swap(false, Ordering::AcqRel) {
-            self.remove(from);
+            self.remove(signal.device.load(Ordering::Acquire), from);
             signal.doubt();
-            if self.add(signal, to) {
-                signal.is_watched.store(true, Ordering::Release);
-            } else {
-                self.timer.poll(signal);
-            }
+            self.begin(signal, to);
+        }
+    }
+
+    /// Has the system tell, or else the timer.
+    fn begin(&self, signal: &Arc<Signal>, spool: &Spool) {
+        let is_added = self.is_enabled
+            && match std::fs::metadata(spool.directory()) {
+                Ok(about) => self.add(about.dev(), signal, spool),
+                Err(error) => {
+                    failure::noted("look at the mailbox to watch it", spool.directory(), &error);
+                    false
+                }
+            };
+        if is_added {
+            signal.is_watched.store(true, Ordering::Release);
+        } else {
+            self.timer.poll(signal);
         }
     }
 
     /// Has the system watch both directories; false if it does not.
-    fn add(&self, signal: &Arc<Signal>, spool: &Spool) -> bool {
-        let volume = match std::fs::metadata(spool.directory()) {
-            Ok(about) => self.volume(about.dev()),
-            Err(error) => {
-                failure::noted("look at the mailbox to watch it", spool.directory(), &error);
-                return false;
-            }
-        };
+    fn add(&self, device: u64, signal: &Arc<Signal>, spool: &Spool) -> bool {
+        // only what lies on this volume is touched: another one may hang
+        self.take_off_released(device);
+        signal.device.store(device, Ordering::Release);
+        let volume = self.volume(device);
         let mut volume = lock(&volume);
         let Some(watcher) = volume.as_mut() else {
             return false;
@@ -213,16 +223,11 @@ impl Watcher {
         true
     }
 
-    /// Ends the system's watch of both directories. The volume is not known if the mailbox is gone: then all are asked.
-    fn remove(&self, spool: &Spool) {
-        let volumes: Vec<Volume> = match std::fs::metadata(spool.directory()) {
-            Ok(about) => vec![self.volume(about.dev())],
-            Err(_) => lock(&self.volumes).values().cloned().collect(),
-        };
-        for volume in volumes {
-            if let Some(watcher) = lock(&volume).as_mut() {
-                self.forget(watcher, spool);
-            }
+    /// Ends the system's watch of both directories.
+    fn remove(&self, device: u64, spool: &Spool) {
+        let volume = self.volume(device);
+        if let Some(watcher) = lock(&volume).as_mut() {
+            self.forget(watcher, spool);
         }
     }
 
@@ -240,21 +245,23 @@ impl Watcher {
         }
     }
 
-    /// Ends the watches that nobody wants any more.
-    fn take_off_released(&self) {
-        let released = std::mem::take(&mut *lock(&self.released));
-        for one in released {
-            let is_wanted = one
-                .signal
-                .upgrade()
-                .is_some_and(|signal| signal.has_wakers());
-            if is_wanted {
+    /// Ends the watches on a volume that nobody wants any more.
+    fn take_off_released(&self, device: u64) {
+        let here: Vec<Released> = lock(&self.released)
+            .extract_if(.., |released| released.device == device)
+            .collect();
+        for released in here {
+            let signal = released.signal.upgrade();
+            if let Some(signal) = &signal {
+                signal.is_released.store(false, Ordering::Release);
+            }
+            if signal.as_ref().is_some_and(|signal| signal.has_wakers()) {
                 continue;
             }
-            if let Some(signal) = one.signal.upgrade() {
+            if let Some(signal) = signal {
                 signal.is_watched.store(false, Ordering::Release);
             }
-            self.remove(&one.spool);
+            self.remove(device, &released.spool);
         }
     }
 
@@ -336,10 +343,13 @@ impl Drop for Watching {
     fn drop(&mut self) {
         lock(&self.signal.wakers).registered.remove(&self.id);
         if !self.signal.has_wakers()
+            && self.signal.is_watched.load(Ordering::Acquire)
             && let Some(watcher) = self.watcher.upgrade()
+            && !self.signal.is_released.swap(true, Ordering::AcqRel)
         {
             lock(&watcher.released).push(Released {
                 signal: Arc::downgrade(&self.signal),
+                device: self.signal.device.load(Ordering::Acquire),
                 spool: self.spool.clone(),
             });
         }

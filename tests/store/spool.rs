@@ -1,7 +1,7 @@
 //! A spool for one test, and other programs that work in it.
 
-use restante::mailbox::backend::{Account, Backend, Mailbox};
-use restante::mailbox::flag::{Flags, Keyword, NamedFlags, SystemFlag};
+use restante::mailbox::backend::{Account, Backend, FlagChange, Mailbox};
+use restante::mailbox::flag::{FlagAction, Flags, Keyword, NamedFlags, SystemFlag};
 use restante::mailbox::id::Uid;
 use restante::mailbox::name::{MailboxName, SpecialUse};
 use restante::mailbox::uid_set::UidSet;
@@ -31,6 +31,15 @@ pub(crate) fn flags(flags: &[SystemFlag]) -> NamedFlags {
     NamedFlags {
         system: flags.iter().copied().collect::<Flags>(),
         keywords: Vec::new(),
+    }
+}
+
+/// A change of flags for STORE.
+pub(crate) fn change(action: FlagAction, flags: NamedFlags) -> FlagChange {
+    FlagChange {
+        action,
+        flags,
+        unchanged_since: None,
     }
 }
 

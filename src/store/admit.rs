@@ -1,0 +1,284 @@
+//! Taking over what a look at the disk found: UIDs for new files, the table of files, what connections see, `new/` to `cur/`.
+
+use super::clock;
+use super::failure::{failed, noted};
+use super::files::NewFile;
+use super::open_mailbox::{Disk, OpenMailbox};
+use super::spool::{Place, Spool, move_file};
+use super::sync::Found;
+use super::uidlist::{Edit, NewRecord, Record, UidList};
+use super::uidlist_file::Look;
+use crate::mailbox::backend::{Error, Result};
+use crate::mailbox::flag::{Flags, KeywordTable};
+use crate::mailbox::id::{ModSeq, Uid};
+use crate::mailbox::messages::Messages;
+use crate::mailbox::uid_set::UidSet;
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+/// Most messages that one look moves out of `new/`: some 30 ms of renames. The next look goes on.
+const MAX_MOVES: usize = 5000;
+
+impl OpenMailbox {
+    /// Gives UIDs to the files that have none. Others may have done so meanwhile: then all is compared again, and if a file is not among
+    /// those found, nothing is done and there is no answer: the directories have to be read again.
+    pub(super) fn give_uids(
+        &self,
+        disk: &mut Disk,
+        spool: &Spool,
+        found: &mut Found,
+    ) -> Result<Option<Vec<(Uid, usize)>>> {
+        let told = disk.is_loaded.then(|| self.read().uid_validity());
+        let problem = |error: &io::Error| failed("give UIDs to messages", spool.directory(), error);
+        let (joined, like) = (&mut disk.joined, &disk.like);
+        let mut locked = Disk::lock_list(&mut disk.list, joined, like, self.lock_timeout())
+            .map_err(|error| problem(&error))?;
+        let list = locked.list().ok_or(Error::Unavailable)?;
+        if told.is_some_and(|told| told != list.uid_validity()) {
+            return Err(Error::Unavailable);
+        }
+        if *locked.look() != Look::Unchanged {
+            let (listing, index) = (&found.listing, &found.index);
+            let again =
+                self.compare_with(*joined, disk.is_loaded, list, listing, index, found.whole);
+            if !found.whole || again.unmatched.is_some() {
+                return Ok(None);
+            }
+            // which messages are missing for sure was found out before
+            let missing = std::mem::replace(&mut found.joined, again).missing;
+            found.joined.missing = missing;
+        }
+        let listing = &found.listing;
+        let fields: Vec<Vec<u8>> = found
+            .joined
+            .unknown
+            .iter()
+            .map(|i| match disk.courier_ids.get(listing.base(*i)) {
+                Some(entry) => format!("P{}", entry.unique_id).into_bytes(),
+                None => Vec::new(),
+            })
+            .collect();
+        let records: Vec<NewRecord<'_>> = found
+            .joined
+            .unknown
+            .iter()
+            .zip(&fields)
+            .map(|(i, fields)| NewRecord {
+                base: listing.base(*i),
+                fields,
+            })
+            .collect();
+        let uids = locked.append(&records).map_err(|error| problem(&error))?;
+        let unknown = found.joined.unknown.iter().copied();
+        Ok(Some(uids.into_iter().zip(unknown).collect()))
+    }
+
+    /// Shows what was found.
+    pub(super) fn apply(&self, disk: &mut Disk, found: &Found, given: Vec<(Uid, usize)>) {
+        let Some(list) = disk.list.list() else {
+            return;
+        };
+        let (listing, joined) = (&found.listing, &found.joined);
+        let mut arrived: Vec<(Uid, usize)> = joined.recorded.iter().copied().chain(given).collect();
+        arrived.sort_unstable();
+        let mut gone = joined.missing.clone();
+        gone.extend(joined.renumbered.iter());
+        let renamed = self.note_files(disk, list, found, &arrived, &gone);
+        let arrivals: Vec<(Uid, Flags, Option<u64>)> = arrived
+            .iter()
+            .map(|(uid, i)| (*uid, Self::flags_of(disk, listing.name(*i)), None))
+            .collect();
+        let recent: Vec<Uid> = arrived
+            .iter()
+            .filter(|(_, i)| listing.place(*i) == Place::New)
+            .map(|(uid, _)| *uid)
+            .collect();
+        // without a reading that is sure, a record whose file was not found and those after it wait for the next look
+        let put_off = joined
+            .unmatched
+            .filter(|_| disk.is_loaded && !found.is_settled);
+        let uid_next = put_off.or_else(|| list.uid_next()).unwrap_or(Uid::MAX);
+        let is_changed = {
+            let mut messages = self.write();
+            if !disk.is_loaded {
+                *messages = first_messages(list, messages.keywords().clone());
+            }
+            let expunged = messages.expunge(&gone);
+            let flagged = messages.set_flags(renamed);
+            messages.mark_recent(recent);
+            let added = messages.arrive(arrivals);
+            messages.raise_uid_next(uid_next);
+            expunged.or(flagged).or(added).is_some()
+        };
+        let later = put_off.map_or(0, |limit| {
+            let is_later = |record: &Record<'_>| record.uid >= limit;
+            list.records().rev().take_while(is_later).count()
+        });
+        disk.joined = list.records().len() - later;
+        disk.is_loaded = true;
+        if is_changed {
+            self.signal.wake();
+        }
+    }
+
+    /// Changes the table of files; returns the flags of messages whose names are other ones.
+    fn note_files(
+        &self,
+        disk: &Disk,
+        list: &UidList,
+        found: &Found,
+        arrived: &[(Uid, usize)],
+        gone: &UidSet,
+    ) -> Vec<(Uid, Flags)> {
+        let (listing, joined) = (&found.listing, &found.joined);
+        let orders: Vec<(Uid, u32)> = list
+            .records()
+            .skip(disk.joined)
+            .filter(|record| !record.fields().is_empty())
+            .filter_map(|record| Some((record.uid, number(record.field(b'O')?)?)))
+            .collect();
+        let mut files = self.files_mut();
+        let mut renamed = Vec::with_capacity(joined.renamed.len());
+        for (at, i) in &joined.renamed {
+            files.rename(*at, listing.name(*i), listing.place(*i));
+            let flags = Self::flags_of(disk, listing.name(*i));
+            renamed.extend(files.uid(*at).map(|uid| (uid, flags)));
+        }
+        if !gone.is_empty() {
+            files.remove(gone);
+        }
+        for (uid, i) in arrived {
+            files.push(NewFile {
+                uid: *uid,
+                name: listing.name(*i),
+                base_octets: listing.base(*i).len(),
+                hash: listing.hash(*i),
+                place: listing.place(*i),
+            });
+        }
+        for (uid, order) in orders {
+            files.set_order(uid, order);
+        }
+        renamed
+    }
+
+    /// Moves messages from `new/` to `cur/`. What cannot be moved is served from where it lies.
+    pub(super) fn take_new(&self, disk: &mut Disk, spool: &Spool) {
+        let own = self.own_change(disk);
+        let waiting: Vec<(usize, Vec<u8>)> = {
+            let files = self.files();
+            (0..files.len())
+                .filter(|at| files.place(*at) == Place::New)
+                .map(|at| (at, files.name(at).to_vec()))
+                .take(MAX_MOVES)
+                .collect()
+        };
+        let mut moved = Vec::with_capacity(waiting.len());
+        for (at, name) in waiting {
+            let in_cur = if name.contains(&b':') {
+                name.clone()
+            } else {
+                [&name, &b":2,"[..]].concat()
+            };
+            let from = spool.file(Place::New, &name);
+            match move_file(&from, &spool.file(Place::Cur, &in_cur)) {
+                Ok(()) => moved.push((at, in_cur)),
+                // another program was faster: the next look finds out
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+                    ) =>
+                {
+                    self.unsure(disk);
+                }
+                Err(error) => {
+                    if !disk.has_warned {
+                        disk.has_warned = true;
+                        noted("move messages from new to cur", &from, &error);
+                    }
+                    break;
+                }
+            }
+        }
+        if !moved.is_empty() {
+            disk.has_warned = false;
+            let mut files = self.files_mut();
+            for (at, name) in moved {
+                files.rename(at, &name, Place::Cur);
+            }
+        }
+        own.end(self, disk);
+        if self.files().in_new() > 0 && !disk.has_warned {
+            self.signal.doubt();
+        }
+    }
+
+    /// Writes the list anew when too many of its records are of files that are gone.
+    pub(super) fn tidy_list(&self, disk: &mut Disk, spool: &Spool) {
+        let live = self.files().len();
+        let records = disk.list.list().map_or(0, |list| list.records().len());
+        if disk.joined != records || !disk.list.wants_rewrite(live) {
+            return;
+        }
+        match self.rewrite_list(disk, live) {
+            Ok(()) => {}
+            // somebody is at it; there is time
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+            Err(error) => noted("write the UID list anew", spool.directory(), &error),
+        }
+    }
+
+    fn rewrite_list(&self, disk: &mut Disk, live: usize) -> io::Result<()> {
+        let Disk {
+            list,
+            keywords,
+            joined,
+            like,
+            is_keywords_stale,
+            ..
+        } = disk;
+        let mut locked = Disk::lock_list(list, joined, like, Duration::ZERO)?;
+        let known = *joined;
+        // records that others have just added were not compared with the files yet
+        let is_compared =
+            known > 0 && locked.list().map(|list| list.records().len()) == Some(known);
+        if !is_compared || !locked.wants_rewrite(live) {
+            return Ok(());
+        }
+        let mut forgotten: BTreeMap<Vec<u8>, Flags> = BTreeMap::new();
+        {
+            let files = self.files();
+            locked.rewrite(|record| match files.position(record.uid) {
+                Some(_) => Edit::Keep,
+                None => {
+                    if !keywords.extra(record.base).is_empty() {
+                        forgotten.insert(record.base.to_vec(), Flags::NONE);
+                    }
+                    Edit::Drop
+                }
+            })?;
+        }
+        *joined = locked.list().map_or(0, |list| list.records().len());
+        if !forgotten.is_empty() {
+            *is_keywords_stale |= keywords.look()?;
+            keywords.set_extra(&forgotten, like)?;
+        }
+        Ok(())
+    }
+}
+
+/// The state of a mailbox before its messages are added. The clock makes mod-sequences that rise from one process to the next.
+fn first_messages(list: &UidList, keywords: KeywordTable) -> Messages {
+    let micros = clock::since_epoch(clock::now()).as_micros();
+    let mod_seq = ModSeq(u64::try_from(micros).unwrap_or(u64::MAX >> 1));
+    let mut messages = Messages::new(list.uid_validity(), Uid::MIN, mod_seq);
+    *messages.keywords_mut() = keywords;
+    messages
+}
+
+/// A decimal number.
+fn number(digits: &[u8]) -> Option<u32> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}

@@ -1,0 +1,292 @@
+//! Mailboxes and accounts: made, renamed, deleted, watched, imported, damaged.
+
+use super::spool::{Spool, change, flags, name, octets, picture, set, uid, uids};
+use restante::mailbox::backend::{Error, Intake};
+use restante::mailbox::flag::{FlagAction, SystemFlag};
+use std::fs;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+#[test]
+fn mailboxes_come_and_go() {
+    let spool = Spool::new();
+    let account = spool.account();
+    account.create(&name("Work/2026"), &[]).unwrap();
+    assert_eq!(
+        account.create(&name("Work/2026"), &[]),
+        Err(Error::AlreadyExists)
+    );
+    assert_eq!(
+        account.create(&name("INBOX"), &[]),
+        Err(Error::AlreadyExists)
+    );
+    assert_eq!(
+        account.create(&name("inbox"), &[]),
+        Err(Error::AlreadyExists)
+    );
+    assert!(matches!(
+        account.delete(&name("INBOX")),
+        Err(Error::Cannot(_))
+    ));
+    assert!(matches!(
+        account.delete(&name("Work")),
+        Err(Error::InUse(_))
+    ));
+    assert_eq!(account.delete(&name("Nothing")), Err(Error::NonExistent));
+    spool.append(&*account, "Work/2026", b"x", &[]);
+    let listed: Vec<(String, bool)> = account
+        .mailboxes()
+        .unwrap()
+        .into_iter()
+        .map(|listed| (listed.name.to_string(), listed.selectable))
+        .collect();
+    let expected = [("INBOX", true), ("Work", false), ("Work/2026", true)];
+    assert_eq!(listed, expected.map(|(name, is)| (name.to_owned(), is)));
+
+    // a rename under an open mailbox
+    let open = account.open(&name("Work/2026"), Intake::Take).unwrap();
+    let validity = open.read().uid_validity();
+    account
+        .rename(&name("Work"), &name("Archive/Work"))
+        .unwrap();
+    open.refresh(Intake::Take).unwrap();
+    assert_eq!(octets(&*open, uid(1)), b"x");
+    open.store(
+        &set(&[1]),
+        &change(FlagAction::Add, flags(&[SystemFlag::Seen])),
+    )
+    .unwrap();
+    let status = account.status(&name("Archive/Work/2026"), false).unwrap();
+    assert_eq!((status.uid_validity, status.counts.unseen), (validity, 0));
+    assert_eq!(
+        account.status(&name("Work/2026"), false),
+        Err(Error::NonExistent)
+    );
+
+    // a name that is used again is another mailbox
+    account.delete(&name("Archive/Work/2026")).unwrap();
+    assert_eq!(open.refresh(Intake::Look), Err(Error::NonExistent));
+    assert!(matches!(
+        open.message(uid(1)),
+        Err(Error::Expunged | Error::NonExistent)
+    ));
+    account.create(&name("Archive/Work/2026"), &[]).unwrap();
+    let again = account.status(&name("Archive/Work/2026"), false).unwrap();
+    assert!(again.uid_validity > validity);
+    assert_eq!(again.counts.messages, 0);
+
+    // INBOX keeps its name and its children
+    account.create(&name("INBOX/Child"), &[]).unwrap();
+    spool.append(&*account, "INBOX", b"in", &[SystemFlag::Seen]);
+    account.rename(&name("INBOX"), &name("Old")).unwrap();
+    assert_eq!(
+        account
+            .status(&name("INBOX"), false)
+            .unwrap()
+            .counts
+            .messages,
+        0
+    );
+    let old = account.open(&name("Old"), Intake::Take).unwrap();
+    assert_eq!(octets(&*old, uid(1)), b"in");
+    assert!(account.status(&name("INBOX/Child"), false).is_ok());
+}
+
+#[test]
+fn a_new_account_has_its_mailboxes() {
+    let spool = Spool::new();
+    let account = spool.new_account();
+    let listed = account.mailboxes().unwrap();
+    let sent = listed
+        .iter()
+        .find(|listed| listed.name == name("Sent"))
+        .unwrap();
+    assert_eq!(
+        sent.special_use,
+        [restante::mailbox::name::SpecialUse::Sent]
+    );
+    assert_eq!(
+        account.subscriptions().unwrap(),
+        [name("Sent")].into_iter().collect()
+    );
+    account.delete(&name("Sent")).unwrap();
+    assert!(account.subscriptions().unwrap().contains(&name("Sent")));
+    // it is not new a second time
+    let again = spool.new_account();
+    assert!(
+        again
+            .mailboxes()
+            .unwrap()
+            .iter()
+            .all(|listed| listed.name != name("Sent"))
+    );
+}
+
+#[test]
+fn one_pop3_session_at_a_time() {
+    let spool = Spool::new();
+    let (one, two) = (spool.account(), spool.account());
+    let first = one.open(&name("INBOX"), Intake::Take).unwrap();
+    let second = two.open(&name("INBOX"), Intake::Take).unwrap();
+    let lock = first.lock_maildrop().unwrap().unwrap();
+    assert!(first.lock_maildrop().unwrap().is_none());
+    assert!(second.lock_maildrop().unwrap().is_none());
+    drop(lock);
+    assert!(second.lock_maildrop().unwrap().is_some());
+    assert!(first.lock_maildrop().unwrap().is_some());
+}
+
+#[test]
+fn watchers_hear_of_deliveries_and_of_each_other() {
+    const LONG: Duration = Duration::from_secs(20);
+    let spool = Spool::new();
+    let account = spool.account();
+    let inbox = account.open(&name("INBOX"), Intake::Take).unwrap();
+    let (sender, woken) = mpsc::channel();
+    let watch = inbox.watch(Arc::new(move || sender.send(()).unwrap_or_default()));
+    woken.recv_timeout(LONG).unwrap();
+    inbox.refresh(Intake::Take).unwrap();
+    assert!(inbox.is_current());
+    spool.deliver("INBOX", b"x");
+    woken.recv_timeout(LONG).unwrap();
+    assert!(!inbox.is_current());
+    inbox.refresh(Intake::Take).unwrap();
+    assert_eq!(uids(&*inbox), [1]);
+    // events of our own move may still come
+    while woken.recv_timeout(Duration::from_millis(200)).is_ok() {
+        inbox.refresh(Intake::Take).unwrap();
+    }
+    let same = account.open(&name("INBOX"), Intake::Take).unwrap();
+    let before = inbox.read().highest_mod_seq();
+    same.store(
+        &set(&[1]),
+        &change(FlagAction::Add, flags(&[SystemFlag::Seen])),
+    )
+    .unwrap();
+    woken.recv_timeout(LONG).unwrap();
+    assert!(inbox.read().highest_mod_seq() > before);
+    drop(watch);
+}
+
+#[test]
+fn couriers_numbers_are_taken_over() {
+    let spool = Spool::new();
+    for directory in ["cur", "new", "tmp", "courierimapkeywords"] {
+        fs::create_dir_all(spool.path(directory)).unwrap();
+    }
+    fs::write(spool.path("cur/100.a.host,S=2:2,S"), b"a\n").unwrap();
+    fs::write(spool.path("cur/101.b.host:2,"), b"b\n").unwrap();
+    fs::write(spool.path("new/102.c.host"), b"c\n").unwrap();
+    fs::write(
+        spool.path("courierimapuiddb"),
+        "1 721823000 31\n7 100.a.host,S=2\n30 101.b.host\n",
+    )
+    .unwrap();
+    fs::write(spool.path("courierimapsubscribed"), "INBOX.Sent\n").unwrap();
+    fs::write(
+        spool.path("courierimapkeywords/:list"),
+        "$Label1\nNonJunk\n\n101.b.host:0 1\n",
+    )
+    .unwrap();
+    fs::write(
+        spool.path("courierpop3dsizelist"),
+        "/3 44 721823666\n100.a.host,S=2:2,S 3 28:721823666:0\n102.c.host 3 29:721823666:0\n",
+    )
+    .unwrap();
+    let account = spool.account();
+    let inbox = account.open(&name("INBOX"), Intake::Take).unwrap();
+    assert_eq!(inbox.read().uid_validity().value(), 721_823_000);
+    assert_eq!(
+        picture(&*inbox),
+        [
+            (7, "\\Seen".to_owned()),
+            (30, "$Label1 NonJunk".to_owned()),
+            (31, String::new())
+        ]
+    );
+    let stored: Vec<u32> = inbox
+        .stored_unique_ids()
+        .unwrap()
+        .into_iter()
+        .map(|(uid, _)| uid.value())
+        .collect();
+    assert_eq!(stored, [7, 31]);
+    assert_eq!(account.subscriptions().unwrap().len(), 1);
+}
+
+#[test]
+fn a_removed_list_is_restored_from_memory() {
+    let spool = Spool::new();
+    let account = spool.account();
+    for _ in 0..3 {
+        spool.append(&*account, "INBOX", b"x", &[]);
+    }
+    let inbox = account.open(&name("INBOX"), Intake::Take).unwrap();
+    inbox.expunge(&set(&[1])).unwrap();
+    let validity = inbox.read().uid_validity();
+    fs::remove_file(spool.path("dovecot-uidlist")).unwrap();
+    spool.deliver("INBOX", b"y");
+    inbox.refresh(Intake::Take).unwrap();
+    assert_eq!(uids(&*inbox), [2, 3, 4]);
+    let other = spool.account();
+    let other = other.open(&name("INBOX"), Intake::Look).unwrap();
+    assert_eq!(uids(&*other), [2, 3, 4]);
+    assert_eq!(other.read().uid_validity(), validity);
+}
+
+#[test]
+fn an_unreadable_directory_is_not_an_empty_mailbox() {
+    let spool = Spool::new();
+    let account = spool.account();
+    spool.append(&*account, "INBOX", b"x", &[SystemFlag::Seen]);
+    let inbox = account.open(&name("INBOX"), Intake::Take).unwrap();
+    fs::rename(spool.path("cur"), spool.path("away")).unwrap();
+    fs::File::create(spool.path("cur")).unwrap();
+    assert_eq!(inbox.refresh(Intake::Look), Err(Error::Unavailable));
+    assert_eq!(uids(&*inbox), [1]);
+    fs::remove_file(spool.path("cur")).unwrap();
+    assert_eq!(inbox.refresh(Intake::Look), Err(Error::Unavailable));
+    fs::rename(spool.path("away"), spool.path("cur")).unwrap();
+    inbox.refresh(Intake::Look).unwrap();
+    assert_eq!(octets(&*inbox, uid(1)), b"x");
+}
+
+#[test]
+fn a_damaged_list_costs_the_damaged_lines_and_is_mended() {
+    let spool = Spool::new();
+    let account = spool.account();
+    for _ in 0..4 {
+        spool.append(&*account, "INBOX", b"x", &[SystemFlag::Seen]);
+    }
+    let validity = account.status(&name("INBOX"), false).unwrap().uid_validity;
+    let list = spool.path("dovecot-uidlist");
+    let text = fs::read_to_string(&list).unwrap();
+    let damaged: Vec<String> = text
+        .lines()
+        .map(|line| line.replace("2 :", "2\u{0} "))
+        .collect();
+    fs::write(&list, damaged.join("\n") + "\n").unwrap();
+    let other = spool.account();
+    let inbox = other.open(&name("INBOX"), Intake::Take).unwrap();
+    assert_eq!(uids(&*inbox), [1, 3, 4, 5]);
+    assert_eq!(inbox.read().uid_validity(), validity);
+    let mended = fs::read_to_string(&list).unwrap();
+    assert!(!mended.contains('\0'), "{mended}");
+    inbox.refresh(Intake::Take).unwrap();
+    assert_eq!(uids(&*inbox), [1, 3, 4, 5]);
+}
+
+#[test]
+fn directories_that_are_missing_are_made() {
+    let spool = Spool::new();
+    let account = spool.account();
+    account.create(&name("Work"), &[]).unwrap();
+    fs::remove_dir(spool.path(".Work/new")).unwrap();
+    fs::remove_dir(spool.path(".Work/tmp")).unwrap();
+    let work = account.open(&name("Work"), Intake::Take).unwrap();
+    assert!(uids(&*work).is_empty());
+    assert_eq!(
+        spool.append(&*account, "Work", b"x", &[]),
+        restante::mailbox::id::Uid::MIN
+    );
+}
