@@ -125,6 +125,10 @@ fn main() -> std::io::Result<()> {
     )?;
     std::fs::create_dir_all(&context.root)?;
     let outcome = compare(&context, &options);
+    if outcome.is_err() {
+        // logs and configurations stay for whoever looks for the cause
+        return outcome;
+    }
     for which in ["restante", "dovecot"] {
         let _ = std::fs::remove_dir_all(context.root.join(which));
     }

@@ -130,7 +130,7 @@ impl Server {
              mail_location = maildir:{base}/spool/%u\nmail_uid = {MAIL_UID}\nmail_gid = {MAIL_UID}\nfirst_valid_uid = 1\n\
              disable_plaintext_auth = no\nssl = yes\nssl_cert = <{base}/cert.pem\nssl_key = <{base}/key.pem\n\
              auth_cache_size = 100M\nauth_cache_ttl = 1 hour\nauth_worker_max_count = 2\nmail_max_userip_connections = 30000\n\
-             mail_fsync = optimized\nmail_log_events =\nverbose_proctitle = no\n\
+             mail_fsync = optimized\nverbose_proctitle = no\n\
              passdb {{\n driver = passwd-file\n args = {base}/users\n}}\nuserdb {{\n driver = static\n args = uid={MAIL_UID} gid={MAIL_UID} home={base}/spool/%u\n}}\n\
              service imap-login {{\n service_count = 0\n process_min_avail = 2\n process_limit = 4\n client_limit = 20000\n\
                inet_listener imap {{\n port = {imap}\n }}\n inet_listener imaps {{\n port = {imaps}\n ssl = yes\n }}\n}}\n\

@@ -49,7 +49,7 @@ impl CrlfState {
 }
 
 /// Length of the wire form.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) fn crlf_octets(input: &[u8]) -> u64 {
     let mut state = CrlfState::default();
     state.feed(input);

@@ -6,6 +6,8 @@
 
 pub(crate) mod address;
 pub(crate) mod envelope;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub(crate) mod header;
 pub(crate) mod limits;
 pub(crate) mod lines;

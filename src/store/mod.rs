@@ -33,6 +33,8 @@ mod files;
 mod first_list;
 mod flags;
 mod folders;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod join;
 mod kept;
 mod keyword_map;
