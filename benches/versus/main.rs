@@ -124,15 +124,12 @@ fn main() -> std::io::Result<()> {
         },
     )?;
     std::fs::create_dir_all(&context.root)?;
-    let outcome = compare(&context, &options);
-    if outcome.is_err() {
-        // logs and configurations stay for whoever looks for the cause
-        return outcome;
-    }
+    // after an error, logs and configurations stay for whoever looks for the cause
+    compare(&context, &options)?;
     for which in ["restante", "dovecot"] {
         let _ = std::fs::remove_dir_all(context.root.join(which));
     }
-    outcome
+    Ok(())
 }
 
 /// All values of one row.

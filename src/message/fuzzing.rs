@@ -95,7 +95,7 @@ fn fields(octets: &[u8]) {
     // the empty line is in both
     assert_eq!(selected.len() + others.len(), 2 * header.len() - end);
     if let Some(date) = header::value(header, b"Date") {
-        drop(parse_message_date(&date));
+        std::hint::black_box(parse_message_date(&date));
     }
     drop(Envelope::parse(header));
 }
@@ -135,8 +135,8 @@ fn search(octets: &[u8]) {
     assert!(body_contains(octets, &message, &nothing) && any_contains(octets, &message, &nothing));
     for text in ["e", "\u{e4}", "STRA\u{df}E"] {
         let needle = Needle::new(text);
-        drop(any_contains(octets, &message, &needle));
-        drop(body_contains(octets, &message, &needle));
-        drop(header_contains(octets, b"Subject", &needle));
+        std::hint::black_box(any_contains(octets, &message, &needle));
+        std::hint::black_box(body_contains(octets, &message, &needle));
+        std::hint::black_box(header_contains(octets, b"Subject", &needle));
     }
 }
