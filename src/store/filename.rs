@@ -40,7 +40,7 @@ impl NameMaker {
             .replace('/', "\\057")
             .replace(':', "\\072")
             .replace(',', "\\054")
-            .replace(['\n', '\0'], "_");
+            .replace(['\n', '\r', '\0'], "_");
         Self {
             host,
             pid,
@@ -365,11 +365,11 @@ mod tests {
 
     #[test]
     fn gives_no_name_twice_when_the_clock_goes_back() {
-        let maker = NameMaker::new("a/b:c,d", 7, 5);
+        let maker = NameMaker::new("a/b:c,d\r\n", 7, 5);
         let first = maker.unique(Duration::from_micros(10_000_123));
         let second = maker.unique(Duration::from_secs(1));
-        assert_eq!(first, "10.M123P7Q6.a\\057b\\072c\\054d");
-        assert_eq!(second, "10.M123P7Q7.a\\057b\\072c\\054d");
+        assert_eq!(first, "10.M123P7Q6.a\\057b\\072c\\054d__");
+        assert_eq!(second, "10.M123P7Q7.a\\057b\\072c\\054d__");
         assert!(
             FileName::parse(with_sizes(&first, 1, 2).as_bytes())
                 .is_some_and(|n| n.size() == Some(1) && n.crlf_size() == Some(2))
