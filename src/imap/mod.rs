@@ -9,5 +9,7 @@ pub(crate) mod session;
 pub mod settings;
 pub mod types;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use encode::fuzzing::structure as fuzz_structure;
 pub use session::{Services, Session};
 pub use settings::{Budgets, Settings};

@@ -95,7 +95,8 @@ fn fields(octets: &[u8]) {
     // the empty line is in both
     assert_eq!(selected.len() + others.len(), 2 * header.len() - end);
     if let Some(date) = header::value(header, b"Date") {
-        std::hint::black_box(parse_message_date(&date));
+        let parsed = parse_message_date(&date);
+        assert!(parsed.is_none_or(|date| (1..=12).contains(&date.day.1) && (1..=31).contains(&date.day.2)));
     }
     drop(Envelope::parse(header));
 }
@@ -128,15 +129,16 @@ fn sections(octets: &[u8]) {
     }
 }
 
-/// Finds nothing that is not there, bears everything else.
+/// What is in the body or in a field is in the whole.
 fn search(octets: &[u8]) {
     let message = Message::parse(octets);
     let nothing = Needle::new("");
     assert!(body_contains(octets, &message, &nothing) && any_contains(octets, &message, &nothing));
     for text in ["e", "\u{e4}", "STRA\u{df}E"] {
         let needle = Needle::new(text);
-        std::hint::black_box(any_contains(octets, &message, &needle));
-        std::hint::black_box(body_contains(octets, &message, &needle));
-        std::hint::black_box(header_contains(octets, b"Subject", &needle));
+        let anywhere = any_contains(octets, &message, &needle);
+        assert!(anywhere || !body_contains(octets, &message, &needle));
+        let header = octets.get(message.root.header.clone()).unwrap_or_default();
+        assert!(anywhere || !header_contains(header, b"Subject", &needle));
     }
 }

@@ -421,52 +421,11 @@ impl MimeFields {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fuzzing::structure as check;
     use super::super::limits::MAX_FIELDS_OCTETS;
-    use super::super::lines::{crlf_octets, push_crlf};
     use super::super::structure::Message;
     use super::*;
     use proptest::prelude::*;
-
-    /// Checks what holds for every part of every message.
-    fn check(message: &[u8]) {
-        let structure = Message::parse(message);
-        let root = &structure.root;
-        assert_eq!(root.header.start..root.body.end, 0..message.len());
-        let mut wire = Vec::new();
-        push_crlf(message, &mut 0, &mut wire);
-        assert_eq!(root.header_octets + root.body_octets, wire.len() as u64);
-        for part in structure.parts() {
-            assert_eq!(part.header.end, part.body.start);
-            let body = &message[part.body.clone()];
-            assert_eq!(
-                part.header_octets,
-                crlf_octets(&message[part.header.clone()])
-            );
-            assert_eq!(part.body_octets, crlf_octets(body));
-            let lines = body.iter().filter(|octet| **octet == b'\n').count();
-            assert_eq!(part.body_lines, lines as u64);
-            check_inside(part);
-        }
-    }
-
-    /// Checks that parts lie in the body around them, in order, without overlap.
-    fn check_inside(part: &Part) {
-        match &part.content {
-            Content::Leaf => {}
-            Content::Message { part: inner, .. } => {
-                assert_eq!(inner.header.start..inner.body.end, part.body);
-            }
-            Content::Multipart(parts) => {
-                let mut end = part.body.start;
-                assert!(!parts.is_empty());
-                for inner in parts {
-                    assert!(end <= inner.header.start);
-                    end = inner.body.end;
-                }
-                assert!(end <= part.body.end);
-            }
-        }
-    }
 
     /// Depth of the deepest part.
     fn depth(part: &Part) -> usize {

@@ -187,7 +187,7 @@ pub(super) fn keywords(directory: &Path) -> io::Result<HashMap<Vec<u8>, Vec<Keyw
 }
 
 /// How new a file in `courierimapkeywords/` is, and the message it is of; none for other files.
-fn parse_update_name(name: &[u8]) -> Option<(u64, &[u8])> {
+pub(super) fn parse_update_name(name: &[u8]) -> Option<(u64, &[u8])> {
     let Some(rest) = name.strip_prefix(b".") else {
         let is_message = FileName::parse(name)?.info.is_empty();
         return is_message.then_some((u64::MAX, name));
@@ -219,7 +219,7 @@ pub(super) fn parse_keyword_list(text: &[u8]) -> HashMap<Vec<u8>, Vec<Keyword>> 
 }
 
 /// The file of one message: a keyword a line, none if it has no keywords any more.
-fn parse_keyword_lines(text: &[u8]) -> Vec<Keyword> {
+pub(super) fn parse_keyword_lines(text: &[u8]) -> Vec<Keyword> {
     distinct(text.split(|octet| *octet == b'\n').filter_map(keyword))
 }
 

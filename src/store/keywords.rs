@@ -237,7 +237,7 @@ fn position(text: &[u8]) -> Option<usize> {
 }
 
 /// `dovecot-keywords` as text.
-fn print_lettered(lines: &BTreeMap<usize, Vec<u8>>) -> Vec<u8> {
+pub(super) fn print_lettered(lines: &BTreeMap<usize, Vec<u8>>) -> Vec<u8> {
     let mut text = Vec::new();
     for (index, name) in lines {
         text.extend_from_slice(format!("{index} ").as_bytes());
@@ -284,7 +284,7 @@ pub(super) fn parse_further(text: &[u8], table: &mut KeywordTable) -> HashMap<Ve
 }
 
 /// `restante-keywords` as text, messages by name.
-fn print_further(table: &KeywordTable, extra: &HashMap<Vec<u8>, Flags>) -> Vec<u8> {
+pub(super) fn print_further(table: &KeywordTable, extra: &HashMap<Vec<u8>, Flags>) -> Vec<u8> {
     let mut text = b"1\n".to_vec();
     for (index, keyword) in table.iter().filter(|(index, _)| *index >= LETTERS) {
         text.extend_from_slice(format!("keyword {index} {keyword}\n").as_bytes());

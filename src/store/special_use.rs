@@ -105,7 +105,7 @@ impl SpecialUses {
     }
 
     /// The record as text.
-    fn print(&self) -> String {
+    pub(super) fn print(&self) -> String {
         let mut text = "1\n".to_owned();
         for (name, uses) in &self.0 {
             let words: Vec<&str> = uses

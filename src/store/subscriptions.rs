@@ -120,7 +120,7 @@ pub(super) fn parse_line(line: &[u8]) -> Option<MailboxName> {
 }
 
 /// The line of a name.
-fn print_line(name: &MailboxName, layout: Layout) -> Vec<u8> {
+pub(super) fn print_line(name: &MailboxName, layout: Layout) -> Vec<u8> {
     let levels: Vec<String> = name
         .levels()
         .map(|level| folders::encode(level, layout))

@@ -11,7 +11,16 @@ pub(crate) struct Fetched {
 
 /// Reads FETCH responses up to the end.
 pub(crate) fn fetches(octets: &[u8]) -> Result<Vec<Fetched>, String> {
-    let mut reader = Reader { octets, at: 0 };
+    fetches_as(octets, false)
+}
+
+/// [`fetches`]; with `utf8`, UTF-8 may stand in quoted strings.
+pub(crate) fn fetches_as(octets: &[u8], utf8: bool) -> Result<Vec<Fetched>, String> {
+    let mut reader = Reader {
+        octets,
+        at: 0,
+        utf8,
+    };
     let mut all = Vec::new();
     while reader.at < octets.len() {
         all.push(reader.fetch().map_err(|what| reader.explain(&what))?);
@@ -22,6 +31,7 @@ pub(crate) fn fetches(octets: &[u8]) -> Result<Vec<Fetched>, String> {
 struct Reader<'a> {
     octets: &'a [u8],
     at: usize,
+    utf8: bool,
 }
 
 type Checked<T = ()> = Result<T, String>;
@@ -32,9 +42,13 @@ impl Reader<'_> {
         let to = (self.at + 40).min(self.octets.len());
         format!(
             "expected {what} after `{}`, before `{}`",
-            self.octets[from..self.at].escape_ascii(),
-            self.octets[self.at..to].escape_ascii()
+            self.between(from, self.at).escape_ascii(),
+            self.between(self.at, to).escape_ascii()
         )
+    }
+
+    fn between(&self, from: usize, to: usize) -> &[u8] {
+        self.octets.get(from..to).unwrap_or_default()
     }
 
     fn next(&self) -> u8 {
@@ -42,7 +56,10 @@ impl Reader<'_> {
     }
 
     fn is(&mut self, text: &str) -> bool {
-        let found = self.octets[self.at..].starts_with(text.as_bytes());
+        let found = self
+            .octets
+            .get(self.at..)
+            .is_some_and(|rest| rest.starts_with(text.as_bytes()));
         if found {
             self.at += text.len();
         }
@@ -62,7 +79,7 @@ impl Reader<'_> {
         while self.next().is_ascii_digit() {
             self.at += 1;
         }
-        std::str::from_utf8(&self.octets[start..self.at])
+        std::str::from_utf8(self.between(start, self.at))
             .ok()
             .and_then(|digits| digits.parse().ok())
             .ok_or_else(|| "a number".to_owned())
@@ -75,6 +92,7 @@ impl Reader<'_> {
                 match self.next() {
                     b'"' => {
                         self.at += 1;
+                        std::str::from_utf8(&text).map_err(|error| error.to_string())?;
                         return Ok(text);
                     }
                     b'\\' => {
@@ -83,7 +101,8 @@ impl Reader<'_> {
                             return Err("a quoted special".into());
                         }
                     }
-                    0 | b'\r' | b'\n' | 0x80.. => return Err("a quoted character".into()),
+                    0 | b'\r' | b'\n' => return Err("a quoted character".into()),
+                    0x80.. if !self.utf8 => return Err("a quoted character of ASCII".into()),
                     _ => {}
                 }
                 text.push(self.next());
@@ -92,11 +111,12 @@ impl Reader<'_> {
         }
         let binary = self.is("~");
         self.expect("{")?;
-        let octets = usize::try_from(self.number()?).unwrap();
+        let octets = usize::try_from(self.number()?).map_err(|error| error.to_string())?;
         self.expect("}\r\n")?;
         let text = self
             .octets
-            .get(self.at..self.at + octets)
+            .get(self.at..)
+            .and_then(|rest| rest.get(..octets))
             .ok_or("as many octets as the literal says")?;
         if !binary && text.contains(&0) {
             return Err("no NUL in a literal".into());
@@ -119,7 +139,7 @@ impl Reader<'_> {
 
     fn fetch(&mut self) -> Checked<Fetched> {
         self.expect("* ")?;
-        let seq_num = u32::try_from(self.number()?).unwrap();
+        let seq_num = u32::try_from(self.number()?).map_err(|error| error.to_string())?;
         self.expect(" FETCH (")?;
         let mut items = BTreeMap::new();
         loop {
@@ -139,7 +159,7 @@ impl Reader<'_> {
         while matches!(self.next(), b'A'..=b'Z' | b'0'..=b'9' | b'.') {
             self.at += 1;
         }
-        let word = String::from_utf8_lossy(&self.octets[start..self.at]).into_owned();
+        let word = String::from_utf8_lossy(self.between(start, self.at)).into_owned();
         let has_section = self.is("[");
         if has_section {
             while !self.is("]") {
@@ -154,7 +174,7 @@ impl Reader<'_> {
                 self.expect(">")?;
             }
         }
-        let name = String::from_utf8_lossy(&self.octets[start..self.at]).into_owned();
+        let name = String::from_utf8_lossy(self.between(start, self.at)).into_owned();
         self.sp()?;
         let value_start = self.at;
         let value = match (word.as_str(), has_section) {
@@ -170,7 +190,7 @@ impl Reader<'_> {
             _ => Err("a data item".into()),
         };
         value?;
-        Ok((name, self.octets[value_start..self.at].to_vec()))
+        Ok((name, self.between(value_start, self.at).to_vec()))
     }
 
     fn flags(&mut self) -> Checked {

@@ -5,7 +5,9 @@
 
 mod core;
 pub(crate) mod fetch;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+#[cfg(any(test, fuzzing))]
 pub(crate) mod grammar;
 mod mailbox;
 mod status;

@@ -1,6 +1,7 @@
 //! Responses, many of them from the examples of RFC 9051.
 
 use super::fetch::FetchWriter;
+use super::fuzzing::told as structure;
 use super::grammar::fetches;
 use super::*;
 use crate::imap::parse;
@@ -14,8 +15,6 @@ use crate::mailbox::flag::{Flags, Keyword, KeywordTable, SystemFlag};
 use crate::mailbox::id::{ModSeq, SeqNum, Uid, UidValidity};
 use crate::mailbox::name::SpecialUse;
 use crate::mailbox::uid_set::UidSet;
-use crate::message::envelope::Envelope;
-use crate::message::structure::Message;
 use proptest::prelude::*;
 use std::num::NonZeroU32;
 
@@ -402,19 +401,6 @@ fn literals() {
         out,
         b"* 1 FETCH (RFC822 {2}\r\nab RFC822.TEXT \"\" RFC822.HEADER ~{1}\r\n\0)\r\n"
     );
-}
-
-/// ENVELOPE, BODY and BODYSTRUCTURE of a message.
-fn structure(octets: &[u8], utf8: bool) -> Vec<u8> {
-    let message = Message::parse(octets);
-    let header = &octets[message.root.header.clone()];
-    let mut out = Vec::new();
-    let mut writer = FetchWriter::new(SeqNum::at(0), &mut out);
-    writer.envelope(&Envelope::parse(header), utf8);
-    writer.structure(&message, false, utf8);
-    writer.structure(&message, true, utf8);
-    writer.finish();
-    out
 }
 
 /// RFC 9051 §8: the message of the sample session, shortened.
