@@ -224,6 +224,8 @@ fn work(
                 .then(|| mine[random.next(mine.len())])
                 .map(|((_, uid), fact)| (*uid, fact.clone()))
         };
+        // what another client appended counts for this connection only once it has been told of it
+        client.command("NOOP")?;
         match (random.next(6), chosen) {
             (0, Some((uid, _))) => {
                 client.command(&format!("UID STORE {uid} +FLAGS.SILENT (\\Flagged)"))?;

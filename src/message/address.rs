@@ -106,7 +106,7 @@ impl Parser<'_> {
     /// Reads one element; none at the end.
     fn step(&mut self) -> Option<()> {
         match self.lexer.peek()? {
-            b' ' | b'\t' | b'\r' | b'\n' => {
+            octet if octet.is_ascii_whitespace() => {
                 self.lexer.skip_blanks();
                 self.words.gap = true;
             }
@@ -132,7 +132,12 @@ impl Parser<'_> {
             }
             _ => {
                 let text = self.lexer.take_while(is_word);
-                self.words.push(text, false);
+                if text.is_empty() {
+                    // whatever is no word and nothing else: every step reads something
+                    self.lexer.bump();
+                } else {
+                    self.words.push(text, false);
+                }
             }
         }
         Some(())
@@ -450,6 +455,14 @@ mod tests {
     }
 
     #[test]
+    fn a_form_feed_is_a_blank() {
+        assert_eq!(
+            show(&parse(b"a\x0cb\x0c <c\x0c@d>\x0c", 9)),
+            show(&parse(b"a b <c@d>", 9))
+        );
+    }
+
+    #[test]
     fn no_more_than_wanted() {
         assert_eq!(parse(&b"a@b, ".repeat(1_000), 10).len(), 10);
         assert!(parse(&b"g: a@b; ".repeat(1_000), 10).len() <= 12);
@@ -457,7 +470,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_octets_are_read(value in "[ab\\[\\]<>@,;:.()\"\\\\ \n]{0,60}", limit in 0_usize..9) {
+        fn any_octets_are_read(value in "[ab\\[\\]<>@,;:.()\"\\\\ \n\x0b\x0c]{0,60}", limit in 0_usize..9) {
             let addresses = parse(value.as_bytes(), limit);
             prop_assert!(addresses.len() <= limit + 2);
             let starts = addresses.iter().filter(|address| matches!(address, Address::GroupStart(_))).count();
