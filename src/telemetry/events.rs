@@ -51,6 +51,7 @@
 //! | `two_messages_with_one_name` | warn | `first`, `second`, `new_name` | a delivery's name was not unique; one was renamed |
 //! | `uid_list_removed_and_restored` | warn | `path` | another program removed a UID list in use |
 //! | `uidlist_damaged` | error | `path`, `lines`, `first_line`, `header` | damaged lines were dropped, their messages get new UIDs |
+//! | `uidlist_header_not_copied` | warn | `path`, `error` | the copy of a UID list's first line could not be written |
 //! | `leftover_not_removed` | warn | `path`, `error` | a file that is of no use any more stays |
 //! | `courier_keywords_not_imported` | warn | `path`, `cause` | |
 //! | `courier_uid_list_unreadable` | warn | `path` | |
