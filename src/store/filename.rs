@@ -40,6 +40,7 @@ impl NameMaker {
             .replace('/', "\\057")
             .replace(':', "\\072")
             .replace(',', "\\054")
+            .replace(';', "\\073")
             .replace(['\n', '\r', '\0'], "_");
         Self {
             host,
