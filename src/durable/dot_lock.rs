@@ -272,7 +272,7 @@ fn judge(
 
 /// Reads a lock file.
 fn read(path: &Path) -> io::Result<(std::fs::Metadata, Vec<u8>)> {
-    let file = File::open(path)?;
+    let file = super::open(path)?;
     let metadata = file.metadata()?;
     let mut text = Vec::new();
     file.take(MAX_OCTETS).read_to_end(&mut text)?;

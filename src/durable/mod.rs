@@ -8,7 +8,7 @@ mod dot_lock;
 pub(crate) use dot_lock::DotLock;
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{
     DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown,
 };
@@ -194,6 +194,40 @@ pub(crate) fn rename_synced(from: &Path, to: &Path) -> io::Result<()> {
         sync_dir(parent(from))?;
     }
     Ok(())
+}
+
+/// Opens a file to read it, a regular one only: whoever owns a directory could let a named pipe stand there, whose opening waits for ever.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`] for what is no regular file, and what the system says.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::io::retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty())) {
+        Ok(descriptor) => File::from(descriptor),
+        // another program gives up its lease of the file meanwhile
+        Err(rustix::io::Errno::WOULDBLOCK) => File::open(path)?,
+        Err(error) => return Err(error.into()),
+    };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "not a regular file",
+        ));
+    }
+    Ok(file)
+}
+
+/// Reads a whole file as [`open`] opens it.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = open(path)?;
+    let octets = file.metadata()?.len();
+    let mut text = Vec::with_capacity(usize::try_from(octets).unwrap_or(0));
+    file.read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// Makes the names in a directory durable.

@@ -11,6 +11,7 @@
 
 use super::filename::FileName;
 use super::uidlist::UidList;
+use crate::durable;
 use crate::encoding::utf7;
 use crate::mailbox::flag::Keyword;
 use crate::mailbox::name::MailboxName;
@@ -246,7 +247,7 @@ fn decimal(text: &[u8]) -> Option<u64> {
 
 /// The octets of a file; none if there is none.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
+    match durable::read(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -265,7 +266,7 @@ fn read_limited(path: &Path) -> io::Result<Option<Vec<u8>>> {
         return Ok(None);
     }
     let mut text = Vec::new();
-    match fs::File::open(path) {
+    match durable::open(path) {
         Ok(file) => file.take(MAX_KEYWORD_FILE_OCTETS).read_to_end(&mut text)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

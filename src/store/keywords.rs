@@ -198,7 +198,7 @@ fn stamp_of(metadata: &Metadata) -> Stamp {
 
 /// A file's octets; none if there is none.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    match fs::read(path) {
+    match durable::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         result => result,
     }

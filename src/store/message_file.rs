@@ -7,6 +7,7 @@
 use super::failure::failed;
 use super::filename::FileName;
 use super::open_mailbox::OpenMailbox;
+use crate::durable;
 use crate::mailbox::backend::{Message, Result};
 use crate::mailbox::id::Uid;
 use crate::message::lines::CrlfState;
@@ -66,7 +67,7 @@ impl OpenMailbox {
     /// [`crate::mailbox::backend::Error::Expunged`], [`crate::mailbox::backend::Error::Unavailable`]
     pub(super) fn open_message(&self, uid: Uid) -> Result<Box<dyn Message>> {
         self.with_file(uid, "open a message", |path| {
-            let file = File::open(path)?;
+            let file = durable::open(path)?;
             let octets = file.metadata()?.len();
             Ok(MessageFile {
                 file,
@@ -143,7 +144,7 @@ fn measure(path: &Path, recorded: Option<Told>) -> io::Result<u64> {
         .find_map(|told| told.believed(stored));
     match believed {
         Some(size) => Ok(size),
-        None => count(File::open(path)?),
+        None => count(durable::open(path)?),
     }
 }
 

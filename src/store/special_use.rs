@@ -52,7 +52,7 @@ impl SpecialUses {
     /// # Errors
     /// What the system says.
     pub(super) fn read(root: &Path) -> io::Result<Self> {
-        match std::fs::read(root.join(NAME)) {
+        match durable::read(&root.join(NAME)) {
             Ok(text) => Ok(Self::parse(&text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error),

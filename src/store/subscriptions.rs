@@ -83,7 +83,7 @@ pub(super) fn change(
 
 /// The lines of the file in version 2 form; none if there is no file.
 fn read_lines(root: &Path, layout: Layout) -> io::Result<Option<Vec<Vec<u8>>>> {
-    match std::fs::read(root.join(NAME)) {
+    match durable::read(&root.join(NAME)) {
         Ok(text) => Ok(Some(lines_of(&text, layout))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -16,7 +16,7 @@ use crate::mailbox::flag::{Flags, NamedFlags};
 use crate::mailbox::id::Uid;
 use crate::mailbox::messages::Messages;
 use crate::mailbox::uid_set::UidSet;
-use std::fs::{self, File, FileTimes};
+use std::fs::{self, FileTimes};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -299,7 +299,7 @@ fn link_or_copy(from: &Path, to: &Path, like: &Ownership) -> io::Result<()> {
 
 /// Copies octets and date, durably; leaves nothing behind on failure.
 fn copy_octets(from: &Path, to: &Path, like: &Ownership) -> io::Result<()> {
-    let mut source = File::open(from)?;
+    let mut source = durable::open(from)?;
     let date = source.metadata()?.modified()?;
     let mut copy = durable::create_new(to, like)?;
     let copied = io::copy(&mut source, &mut copy)
@@ -333,7 +333,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let like = Ownership::of(directory.path()).unwrap();
         let (from, to) = (directory.path().join("a"), directory.path().join("b"));
-        let mut file = File::create(&from).unwrap();
+        let mut file = fs::File::create(&from).unwrap();
         file.write_all(b"octets").unwrap();
         let date = clock::from_unix(1_000_000).unwrap();
         file.set_times(FileTimes::new().set_modified(date)).unwrap();

@@ -67,7 +67,7 @@ struct Recorded {
 
 /// Reads the record.
 fn recorded(root: &Path) -> io::Result<Recorded> {
-    let in_file = match fs::read(root.join(NAME)) {
+    let in_file = match durable::read(&root.join(NAME)) {
         Ok(text) => parse(text.trim_ascii()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
@@ -140,7 +140,7 @@ pub(super) fn highest(folders: &Folders) -> io::Result<Option<UidValidity>> {
         .filter_map(|folder| folder.directory)
     {
         let mut line = Vec::new();
-        match fs::File::open(directory.join("dovecot-uidlist")) {
+        match durable::open(&directory.join("dovecot-uidlist")) {
             Ok(file) => io::BufReader::new(file).read_until(b'\n', &mut line)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),

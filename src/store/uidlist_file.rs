@@ -147,7 +147,7 @@ impl UidListFile {
     /// # Errors
     /// What the system says; an unreadable file is an error, never an empty list.
     pub(super) fn look(&mut self) -> io::Result<Look> {
-        let mut file = match File::open(&self.path) {
+        let mut file = match durable::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 (self.list, self.stamp) = (None, None);
@@ -247,7 +247,7 @@ impl UidListFile {
 
     /// Reads the copy of the header; none if there is none that makes sense.
     fn read_copy(&self) -> io::Result<Option<Known>> {
-        match std::fs::read(self.path.with_file_name(HEADER_COPY)) {
+        match durable::read(&self.path.with_file_name(HEADER_COPY)) {
             Ok(text) => Ok(Known::of_copy(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -263,7 +263,7 @@ impl UidListFile {
             return;
         };
         let path = self.path.with_file_name(HEADER_COPY);
-        let kept = std::fs::read(&path).ok().and_then(Known::of_copy);
+        let kept = durable::read(&path).ok().and_then(Known::of_copy);
         let is_good = kept.is_some_and(|kept| {
             (kept.uid_validity, kept.guid) == (list.uid_validity(), list.guid())
                 && kept.uid_next > list.uid_next()
@@ -412,7 +412,7 @@ impl LockedUidList<'_> {
         let list = self.file.list.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let text = list.print(edit);
         if self.file.damaged {
-            let damaged = std::fs::read(&self.file.path)?;
+            let damaged = durable::read(&self.file.path)?;
             durable::replace(
                 &self.file.path.with_extension("damaged"),
                 &damaged,

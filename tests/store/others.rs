@@ -305,3 +305,62 @@ fn expunges_by_others_are_told_once() {
         assert_eq!(mailbox.read().uid_next(), uid(41));
     }
 }
+
+#[test]
+fn directories_removed_under_an_open_mailbox_are_made_again() {
+    let spool = Spool::new();
+    let account = spool.account();
+    let inbox = account.open(&name("INBOX"), Intake::Take).unwrap();
+    spool.append(&*account, "INBOX", b"one\n", &[]);
+    for directory in ["new", "tmp"] {
+        inbox.refresh(Intake::Take).unwrap();
+        fs::remove_dir(spool.path(directory)).unwrap();
+        spool.append(&*account, "INBOX", b"more\n", &[]);
+        assert!(spool.path(directory).is_dir(), "{directory}");
+    }
+    inbox.refresh(Intake::Take).unwrap();
+    fs::remove_dir(spool.path("new")).unwrap();
+    inbox.refresh(Intake::Look).unwrap();
+    assert_eq!(uids(&*inbox), [1, 2, 3]);
+}
+
+#[test]
+fn a_named_pipe_is_an_error_and_no_wait() {
+    let make = |path: &std::path::Path| {
+        let made = std::process::Command::new("mkfifo").arg(path).status();
+        assert!(made.unwrap().success());
+    };
+    let spool = Spool::new();
+    let account = spool.account();
+    let inbox = account.open(&name("INBOX"), Intake::Take).unwrap();
+    let one = spool.append(&*account, "INBOX", b"one\n", &[]);
+    let file = spool.file_of(&*inbox, one);
+    fs::remove_file(&file).unwrap();
+    make(&file);
+    assert!(matches!(
+        octets_or_error(&*inbox, one),
+        Err(Error::Unavailable | Error::Expunged)
+    ));
+    fs::remove_file(&file).unwrap();
+    for record in ["dovecot-keywords", "dovecot-uidlist"] {
+        let (path, away) = (spool.path(record), spool.path("away"));
+        let is_there = fs::rename(&path, &away).is_ok();
+        make(&path);
+        assert_eq!(
+            inbox.refresh(Intake::Take),
+            Err(Error::Unavailable),
+            "{record}"
+        );
+        fs::remove_file(&path).unwrap();
+        if is_there {
+            fs::rename(&away, &path).unwrap();
+        }
+        inbox.refresh(Intake::Take).unwrap();
+    }
+    let subscriptions = spool.path("subscriptions");
+    if subscriptions.exists() {
+        fs::remove_file(&subscriptions).unwrap();
+    }
+    make(&subscriptions);
+    assert!(account.subscriptions().is_err());
+}
