@@ -93,8 +93,11 @@ impl MaildirUpload {
         let like = mailbox.disk()?.like;
         let store = &mailbox.account.store;
         let unique = store.names.unique(clock::since_epoch(clock::now()));
-        let path = mailbox.spool().tmp().join(&unique);
-        let file = durable::create_new(&path, &like)
+        let spool = mailbox.spool();
+        let path = spool.tmp().join(&unique);
+        let file = spool
+            .complete(&like)
+            .and_then(|()| durable::create_new(&path, &like))
             .map_err(|error| failed("begin a message", &path, &error))?;
         Ok(Self {
             mailbox,

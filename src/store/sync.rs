@@ -122,8 +122,15 @@ impl OpenMailbox {
         }
         self.look_at_list(disk, &spool, plan)?;
         self.look_at_keywords(disk, &spool)?;
-        let stamp = |place| Stamp::of(spool.place(place)).map_err(|e| self.lost(&spool, &e));
-        let (new, cur) = (stamp(Place::New)?, stamp(Place::Cur)?);
+        let stamp = |place| Stamp::of(spool.place(place));
+        let new = match stamp(Place::New) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                spool.complete(&disk.like).and_then(|()| stamp(Place::New))
+            }
+            outcome => outcome,
+        }
+        .map_err(|error| self.lost(&spool, &error))?;
+        let cur = stamp(Place::Cur).map_err(|error| self.lost(&spool, &error))?;
         let now = clock::since_epoch(clock::now());
         let whole =
             plan.whole || !disk.is_loaded || disk.joined == 0 || disk.cur.needs_reading(&cur, now);
