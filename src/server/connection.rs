@@ -166,7 +166,11 @@ impl Connection {
 
     /// Has work done on its volume, and meanwhile writes the piece made before.
     async fn work(&mut self, machine: Machine, work: Work, piece: Vec<u8>) -> Result<Machine, End> {
-        let if_stuck = work.if_stuck.clone();
+        let Work {
+            place,
+            account,
+            if_stuck,
+        } = work.clone();
         let shared = Arc::clone(&self.shared);
         let volumes = &shared.services.volumes;
         let handle = Arc::clone(&self.seat.handle);
@@ -196,6 +200,13 @@ impl Connection {
                 Ok(machine)
             }
             Worked::Hung => {
+                tracing::error!(
+                    path = ?place,
+                    user = %account,
+                    deadline_secs = volumes.deadline().as_secs(),
+                    advice = "the user is answered UNAVAILABLE until the system call returns; look at the disk or file server",
+                    "disk_job_hung"
+                );
                 self.last_words(if_stuck).await;
                 Err(End::VolumeHung)
             }

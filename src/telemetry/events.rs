@@ -32,6 +32,7 @@
 //! | `certificate_check_failed` | error | | a mistake of the program |
 //! | `volume_hung` | error | `volume`, `threads`, `deadline_secs` | a file system does not answer |
 //! | `volume_recovered` | info | `volume` | it does again |
+//! | `disk_job_hung` | error | `path`, `user`, `deadline_secs`, `advice` | a user's mail did not answer in time |
 //! | `disk_job_panicked` | error | `volume`, `job` | a mistake of the program |
 //! | `disk_thread_refused` | error | `volume`, `threads`, `error` | the system gives no thread |
 //! | `storage_failed` | error | `operation`, `path`, `cause`, `advice` | mail could not be read or written |
