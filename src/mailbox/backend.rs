@@ -33,7 +33,7 @@ pub enum Error {
     #[error("{0}")]
     Limit(String),
     /// No room on the disk or in the quota (`[OVERQUOTA]`).
-    #[error("no space left for this message")]
+    #[error("no space left")]
     NoSpace,
     /// We may not write there (`[NOPERM]`).
     #[error("no permission")]
