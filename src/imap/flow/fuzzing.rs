@@ -131,6 +131,17 @@ mod tests {
     use super::framer;
     use proptest::prelude::*;
 
+    #[test]
+    fn a_line_over_both_limits_is_told_the_same() {
+        let literal = format!(" {{64+}}\r\n{}", "x".repeat(64));
+        for last in 200..300 {
+            let line = format!("a LOGIN{}{}\r\n", literal.repeat(4), "x".repeat(last));
+            for piece in [1, 7, 100, 255] {
+                framer(&[&[0, piece], line.as_bytes()].concat());
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn cuts_never_matter(

@@ -328,14 +328,19 @@ impl Flow {
 
     /// Takes a line into the frame: whether there was one. An error if a limit is broken: whether the line has ended, and which limit.
     fn whole_line(&mut self) -> Result<bool, (bool, &'static str)> {
+        let before = self.framer.frame().len();
         let line = self.framer.take_line();
         let octets = line.unwrap_or_else(|| self.framer.pending().len());
-        let whole = self.framer.frame().len() + if line.is_some() { 0 } else { octets };
-        if octets > self.limits.max_line_octets {
-            return Err((line.is_some(), "line too long"));
-        }
-        if whole > self.limits.max_command_octets {
-            return Err((line.is_some(), "command too long"));
+        let left = self.limits.max_command_octets.saturating_sub(before);
+        // the limit that comes first, however much of the line has come in
+        if octets > left.min(self.limits.max_line_octets) {
+            let is_command = left < self.limits.max_line_octets;
+            let text = if is_command {
+                "command too long"
+            } else {
+                "line too long"
+            };
+            return Err((line.is_some(), text));
         }
         Ok(line.is_some())
     }
