@@ -18,6 +18,9 @@ use std::time::Duration;
 /// How long one statement waits for another process's write.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Between two tries where SQLite does not wait by itself.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+
 /// What brings a file from each version to the next; `user_version` counts what was done. App passwords and SCRAM keys will be tables
 /// of their own beside these.
 const MIGRATIONS: &[&str] = &["
@@ -203,8 +206,8 @@ fn connect(path: &Path) -> Result<(Connection, Connection)> {
     let open = || -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
+        write_ahead(&connection)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "trusted_schema", false)?;
         Ok(connection)
@@ -231,6 +234,27 @@ fn connect(path: &Path) -> Result<(Connection, Connection)> {
 /// The format that this program writes.
 fn newest() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// Switches to the write-ahead log. Of several processes that make the file at the same moment SQLite refuses all but one at once,
+/// whatever its time-out: so we wait here, [`BUSY_TIMEOUT`] in all.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let mut waited = Duration::ZERO;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if is_busy(&error) && waited < BUSY_TIMEOUT => {
+                std::thread::sleep(BUSY_PAUSE);
+                waited += BUSY_PAUSE;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// True if another process has the file at this moment.
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }
 
 /// Brings the tables up to date; returns the format that the file then has.

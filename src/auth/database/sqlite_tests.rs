@@ -236,3 +236,20 @@ fn several_that_make_the_file_at_once_agree() {
     assert_eq!(database.list().unwrap().len(), 20);
     assert_eq!(database.version().unwrap().generation, 20);
 }
+
+#[test]
+fn many_may_make_the_file_at_once() {
+    for _ in 0..20 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("credentials.sqlite");
+        let start = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    start.wait();
+                    drop(Database::open(&path).unwrap());
+                });
+            }
+        });
+    }
+}
