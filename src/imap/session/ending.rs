@@ -1,7 +1,7 @@
 //! How commands and sessions end: the sync, the tagged response, BYE.
 
 use super::activity::{Activity, Finish};
-use super::reply::{CommandError, CommandResult, plain, tagged, text};
+use super::reply::{CommandError, CommandResult, Completed, plain, tagged, text};
 use super::sync::Pending;
 use super::table::{Legal, Row};
 use super::{Progress, Session, State};
@@ -16,6 +16,12 @@ impl Session {
     pub(super) fn end(&mut self, tag: Tag, row: &'static Row, result: CommandResult) {
         let is_gone = matches!(result, Err(CommandError::Store(Error::NonExistent)))
             && (row.legal == Legal::Selected || row.name == "NOOP");
+        // These know no NO (RFC 9051 §6.1.2, RFC 3501 §6.4.1), and have found out what was to be found out.
+        let result = if is_gone && matches!(row.name, "NOOP" | "CHECK") {
+            Ok(Completed::PLAIN)
+        } else {
+            result
+        };
         match result {
             Err(CommandError::Bad(_)) => self.count_bad(),
             Ok(_) | Err(_) => self.bad_commands = 0,
