@@ -136,19 +136,31 @@ pub(crate) fn create_dir(path: &Path, like: &Ownership) -> io::Result<()> {
 /// # Errors
 /// What the system says; then the old file is as it was.
 pub(crate) fn replace(path: &Path, contents: &[u8], like: &Ownership) -> io::Result<()> {
-    let temporary = beside(path, ".tmp");
-    match std::fs::remove_file(&temporary) {
+    replace_through(&beside(path, ".tmp"), path, contents, like)
+}
+
+/// As [`replace`] for one of several writers without a lock, whose name for the new file is nobody else's.
+///
+/// # Errors
+/// As [`replace`].
+pub(crate) fn replace_through(
+    temporary: &Path,
+    path: &Path,
+    contents: &[u8],
+    like: &Ownership,
+) -> io::Result<()> {
+    match std::fs::remove_file(temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut file = create_new(&temporary, like)?;
+    let mut file = create_new(temporary, like)?;
     let written = file
         .write_all(contents)
         .and_then(|()| file.sync_all())
-        .and_then(|()| same_file(&file, &temporary))
-        .and_then(|()| std::fs::rename(&temporary, path));
+        .and_then(|()| same_file(&file, temporary))
+        .and_then(|()| std::fs::rename(temporary, path));
     if let Err(error) = written {
-        remove_quietly(&temporary);
+        remove_quietly(temporary);
         return Err(error);
     }
     sync_dir(parent(path))

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 const NAME: &str = "dovecot-uidvalidity";
 
 /// Tries to be quicker than others.
-const ATTEMPTS: usize = 100;
+const ATTEMPTS: usize = 1000;
 
 /// A UIDVALIDITY that no mailbox of the account has or had: above the last one handed out, above `floor`; with no record of the last one
 /// also not below `now` in seconds since 1970. Durable when it returns.
@@ -72,21 +72,30 @@ fn recorded(root: &Path) -> io::Result<Recorded> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    let mut tokens = Vec::new();
+    let mut greatest = greatest_token(root)?;
+    if in_file.is_some() && greatest.is_none() {
+        // a directory read while a name in it changes may show neither the old name nor the new one
+        greatest = greatest_token(root)?;
+    }
+    let value = in_file.max(greatest.as_ref().map(|(value, _)| *value));
+    Ok(Recorded {
+        value,
+        token: greatest.map(|(_, path)| path),
+    })
+}
+
+/// The file beside the record whose name says the greatest value.
+fn greatest_token(root: &Path) -> io::Result<Option<(u32, PathBuf)>> {
+    let mut greatest = None;
     for entry in fs::read_dir(root)? {
         let entry = entry?;
         let name = entry.file_name();
         let value = name
             .to_str()
             .and_then(|name| parse(name.strip_prefix(NAME)?.strip_prefix('.')?.as_bytes()));
-        tokens.extend(value.map(|value| (value, entry.path())));
+        greatest = greatest.max(value.map(|value| (value, entry.path())));
     }
-    let greatest = tokens.into_iter().max();
-    let value = in_file.max(greatest.as_ref().map(|(value, _)| *value));
-    Ok(Recorded {
-        value,
-        token: greatest.map(|(_, path)| path),
-    })
+    Ok(greatest)
 }
 
 /// Eight hex digits.
@@ -112,7 +121,9 @@ fn take(
         match taken {
             Ok(()) => {
                 // replaced as a whole, and durable with its directory, in which the token was renamed
-                durable::replace(&root.join(NAME), format!("{value:08x}").as_bytes(), like)?;
+                let digits = format!("{value:08x}");
+                let temporary = root.join(format!("{NAME}.{digits}.tmp"));
+                durable::replace_through(&temporary, &root.join(NAME), digits.as_bytes(), like)?;
                 return UidValidity::new(value)
                     .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData));
             }
@@ -202,8 +213,7 @@ mod tests {
                 .map(|_| {
                     scope.spawn(|| {
                         (0..10)
-                            .filter_map(|_| allocate(root, &like, 10, None).ok())
-                            .map(UidValidity::value)
+                            .map(|_| allocate(root, &like, 10, None).unwrap().value())
                             .collect::<Vec<_>>()
                     })
                 })
@@ -213,8 +223,8 @@ mod tests {
                 .flat_map(|thread| thread.join().unwrap())
                 .collect()
         });
-        assert!(!values.is_empty());
-        assert_eq!(values.iter().collect::<BTreeSet<_>>().len(), values.len());
+        assert_eq!(values.iter().collect::<BTreeSet<_>>().len(), 40);
+        assert_eq!(files(root).len(), 2, "{:?}", files(root));
     }
 
     #[test]
