@@ -172,11 +172,9 @@ fn follow(mut heard: &[u8]) {
             }
             (Some(_), ..) | (None, ..) => {}
         }
-        if line.contains(" completed\r\n") && !line.starts_with('*') {
-            let left = ["UNSELECT", "CLOSE completed"];
-            if left.iter().any(|word| line.contains(word)) {
-                messages = 0;
-            }
+        let left = ["UNSELECT completed\r\n", "CLOSE completed\r\n"];
+        if first == Some("OK") && left.iter().any(|text| line.ends_with(text)) {
+            messages = 0;
         }
     }
 }
