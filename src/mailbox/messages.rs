@@ -3,6 +3,7 @@
 //! Invariants: UIDs rise strictly and lie below `uid_next`; every change raises `highest_mod_seq` and is in the log or older than the
 //! log's floor. A change concerns a set of messages and has one mod-sequence.
 
+use super::expunged::Expunged;
 use super::flag::{Flags, KeywordTable, SystemFlag};
 use super::id::{ModSeq, Uid, UidValidity};
 use super::uid_set::UidSet;
@@ -50,6 +51,7 @@ pub struct Messages {
     recent: UidSet,
     changes: VecDeque<Change>,
     changes_floor: ModSeq,
+    expunged: Expunged,
 }
 
 /// Counts that STATUS and SELECT tell.
@@ -80,6 +82,7 @@ impl Messages {
             recent: UidSet::new(),
             changes: VecDeque::new(),
             changes_floor: mod_seq,
+            expunged: Expunged::new(mod_seq),
         }
     }
 
@@ -291,11 +294,19 @@ impl Messages {
         })
     }
 
+    /// The messages expunged after `since`; none if that is not remembered: then all below the next UID that are not there.
+    pub fn expunged_since(&self, since: ModSeq) -> Option<UidSet> {
+        self.expunged.since(since)
+    }
+
     fn note(&mut self, kind: ChangeKind, mod_seq: ModSeq, uids: UidSet) -> Option<ModSeq> {
         if uids.is_empty() {
             return None;
         }
         self.highest_mod_seq = mod_seq;
+        if kind == ChangeKind::Expunged {
+            self.expunged.note(mod_seq, uids.clone());
+        }
         self.changes.push_back(Change {
             mod_seq,
             kind,

@@ -5,6 +5,7 @@
 //! ([`view::View::sync`]). Every change has a [`id::ModSeq`], so "what is new for this connection" is one question for all of them.
 
 pub mod backend;
+pub mod expunged;
 pub mod flag;
 pub mod id;
 pub mod memory;
