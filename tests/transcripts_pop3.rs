@@ -48,69 +48,19 @@ use restante::mailbox::id::Uid;
 use restante::mailbox::memory::{Mail, Memory, Pop3Fields, START};
 use restante::pop3::{RecentLogins, Services, Session, Settings};
 use restante::protocol::Interrupt;
-use script::{Kind, Script, Step};
+use script::{Kind, Played, Script, Step};
 use shell::{Clock, Connection, Cut, TestAuthenticator, TestHost};
 use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 #[test]
 fn pop3_transcripts_play() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts/pop3");
-    let files = find(&directory);
-    assert!(
-        !files.is_empty(),
-        "no transcripts in {}",
-        directory.display()
-    );
-    let mut failures = Vec::new();
-    for file in &files {
-        let script = script::parse(&fs::read_to_string(file).unwrap());
-        assert!(!script.steps.is_empty(), "{} is empty", file.display());
-        for cut in [Cut::Whole, Cut::Lines, Cut::Octets] {
-            let played = World::new(&script, cut).and_then(|mut world| world.play(&script));
-            if let Err(failure) = played {
-                let name = file.strip_prefix(&directory).unwrap().display();
-                failures.push(format!("{name} ({cut:?}) {failure}"));
-                break;
-            }
-        }
-    }
-    assert!(
-        failures.is_empty(),
-        "{} of {} transcripts failed\n\n{}",
-        failures.len(),
-        files.len(),
-        failures.join("\n\n")
-    );
+    script::play_all("pop3", |script, cut| {
+        World::new(script, cut).and_then(|mut world| world.play(script))
+    });
 }
-
-/// All transcripts below a directory; only those whose path has `$TRANSCRIPT` in it, if that is set.
-fn find(directory: &Path) -> Vec<PathBuf> {
-    let wanted = std::env::var("TRANSCRIPT").unwrap_or_default();
-    let mut found = Vec::new();
-    let mut directories = vec![directory.to_owned()];
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(&directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                directories.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "txt")
-                && path.to_string_lossy().contains(&wanted)
-            {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
-/// What is wrong, and where.
-type Played = Result<(), String>;
 
 /// Everything that a transcript plays in.
 struct World {

@@ -3,7 +3,9 @@
 use super::password::{Costs, Hasher};
 use super::sasl::{self, Step};
 use super::user_name::UserName;
+use super::{Accepted, Attempt, Authenticator, Denial, Denied, Outcome};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// A mechanism (first octet) gets responses (parted by 0xFF); then the same octets stand for a name and a hash.
 ///
@@ -55,6 +57,30 @@ fn text_forms(text: &str) {
     };
     if let Some(hasher) = HASHER.get_or_init(|| Hasher::new(cheap).ok()) {
         hasher.is_outdated(text);
+    }
+}
+
+/// Lets in whose password is his name, for the targets of sessions.
+#[derive(Debug)]
+pub(crate) struct Doorkeeper;
+
+impl Authenticator for Doorkeeper {
+    fn begin(&self, attempt: Attempt, done: Box<dyn FnOnce(Outcome) + Send>) {
+        let credentials = &attempt.credentials;
+        done(
+            if credentials.password.expose() == credentials.authcid.as_bytes() {
+                Ok(Accepted {
+                    user: credentials.authcid.as_str().into(),
+                    spool: None,
+                })
+            } else {
+                Err(Denied {
+                    reason: Denial::WrongCredentials,
+                    detail: "fuzzing",
+                    delay: Duration::ZERO,
+                })
+            },
+        );
     }
 }
 

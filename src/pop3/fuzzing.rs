@@ -1,17 +1,11 @@
 //! A session for the fuzzer: any octets, in two ways of cutting them, must be borne and answered the same.
 
 use super::{RecentLogins, Services, Session, Settings};
-use crate::auth::{Accepted, Attempt, Authenticator, Denial, Denied, Outcome};
+use crate::auth::fuzzing::Doorkeeper;
 use crate::mailbox::memory::{Mail, Memory};
-use crate::protocol::{HIGH_WATER_OCTETS, Host, Peer, Protocol, Step, Tally, TlsInfo, Waker};
+use crate::protocol::fuzzing::{Client, Shell};
+use crate::protocol::{Peer, TlsInfo};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Most octets that a session may add to its output beyond the mark before it lets them be written.
-const MAX_EXCESS_OCTETS: usize = 256 * 1024;
-
-/// More steps than this for one piece of input are an endless loop.
-const MAX_STEPS: usize = 100_000;
 
 /// The first octet chooses the state and the settings, the second the size of the pieces; the rest is what the client sends.
 ///
@@ -54,116 +48,14 @@ fn converse(choice: u8, input: &[u8], piece_octets: usize) -> Vec<u8> {
         tls: is(4).then(TlsInfo::default),
         may_start_tls: !is(4),
     };
-    let mut client = Client {
-        session: Session::new(Arc::new(settings), services, peer),
-        heard: Vec::new(),
-        is_open: true,
-    };
-    client.run();
+    let mut client = Client::connect(Session::new(Arc::new(settings), services, peer));
     if is(0) {
         client.feed(b"USER a\r\nPASS a\r\n");
     }
     for piece in input.chunks(piece_octets) {
         client.feed(piece);
     }
-    client.heard
-}
-
-/// The far end.
-struct Client {
-    session: Session,
-    heard: Vec<u8>,
-    is_open: bool,
-}
-
-impl Client {
-    /// Sends octets, if the session still listens.
-    fn feed(&mut self, octets: &[u8]) {
-        if self.is_open {
-            self.session.feed(octets);
-            self.run();
-        }
-    }
-
-    /// Does what the session asks for until it waits.
-    fn run(&mut self) {
-        let now = moment();
-        for _ in 0..MAX_STEPS {
-            let heard = self.heard.len();
-            let mut output = Vec::new();
-            let step = self.session.step(now, &mut output);
-            if matches!(step, Step::Work(_)) {
-                self.session.work(&mut output);
-            }
-            self.heard.append(&mut output);
-            assert!(self.heard.len() - heard <= HIGH_WATER_OCTETS + MAX_EXCESS_OCTETS);
-            match step {
-                Step::Write | Step::Work(_) => {}
-                // how much of what follows in clear is thrown away depends on the cuts
-                Step::StartTls | Step::Close => {
-                    self.is_open = false;
-                    return;
-                }
-                Step::Wait(_) => return,
-            }
-        }
-        assert!(!self.is_open, "neither waits nor ends");
-    }
-}
-
-/// A moment; time stands still.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "an Instant cannot be made otherwise, and no difference of two is looked at"
-)]
-fn moment() -> Instant {
-    Instant::now()
-}
-
-/// Lets in whose password is his name.
-#[derive(Debug)]
-struct Doorkeeper;
-
-impl Authenticator for Doorkeeper {
-    fn begin(&self, attempt: Attempt, done: Box<dyn FnOnce(Outcome) + Send>) {
-        let credentials = &attempt.credentials;
-        done(
-            if credentials.password.expose() == credentials.authcid.as_bytes() {
-                Ok(Accepted {
-                    user: credentials.authcid.as_str().into(),
-                    spool: None,
-                })
-            } else {
-                Err(Denied {
-                    reason: Denial::WrongCredentials,
-                    detail: "fuzzing",
-                    delay: Duration::ZERO,
-                })
-            },
-        );
-    }
-}
-
-/// A shell that nobody wakes.
-#[derive(Debug, Default)]
-struct Shell(Tally);
-
-impl Host for Shell {
-    fn waker(&self) -> Waker {
-        Arc::new(|| {})
-    }
-
-    fn admit(&self, _account: &str) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn unix_time(&self) -> i64 {
-        0
-    }
-
-    fn tally(&self) -> &Tally {
-        &self.0
-    }
+    client.into_heard()
 }
 
 #[cfg(test)]

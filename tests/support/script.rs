@@ -1,5 +1,65 @@
 //! Transcripts as they are written: a head of settings, then what clients send and what must and must not come back.
 
+use crate::shell::Cut;
+use std::path::{Path, PathBuf};
+
+/// What is wrong, and where.
+pub(crate) type Played = Result<(), String>;
+
+/// Plays each transcript below a directory of `tests/transcripts`, cut in each way; only those whose path has `$TRANSCRIPT` in it, if
+/// that is set.
+pub(crate) fn play_all(directory: &str, play: impl Fn(&Script, Cut) -> Played) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/transcripts")
+        .join(directory);
+    let files = find(&directory);
+    assert!(
+        !files.is_empty(),
+        "no transcripts in {}",
+        directory.display()
+    );
+    let mut failures = Vec::new();
+    for file in &files {
+        let script = parse(&std::fs::read_to_string(file).unwrap());
+        assert!(!script.steps.is_empty(), "{} is empty", file.display());
+        for cut in [Cut::Whole, Cut::Lines, Cut::Octets] {
+            if let Err(failure) = play(&script, cut) {
+                let name = file.strip_prefix(&directory).unwrap().display();
+                failures.push(format!("{name} ({cut:?}) {failure}"));
+                break;
+            }
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{} of {} transcripts failed\n\n{}",
+        failures.len(),
+        files.len(),
+        failures.join("\n\n")
+    );
+}
+
+/// All transcripts below a directory.
+fn find(directory: &Path) -> Vec<PathBuf> {
+    let wanted = std::env::var("TRANSCRIPT").unwrap_or_default();
+    let mut found = Vec::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "txt")
+                && path.to_string_lossy().contains(&wanted)
+            {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
 /// One transcript.
 #[derive(Debug, Default)]
 pub(crate) struct Script {

@@ -2,19 +2,13 @@
 //! sequence numbers that a client can follow.
 
 use super::{Services, Session};
-use crate::auth::{Accepted, Attempt, Authenticator, Denial, Denied, Outcome};
+use crate::auth::fuzzing::Doorkeeper;
 use crate::imap::settings::Settings;
-use crate::mailbox::memory::{Mail, Memory, START};
+use crate::mailbox::memory::{Mail, Memory};
 use crate::mailbox::name::MailboxName;
-use crate::protocol::{HIGH_WATER_OCTETS, Host, Peer, Protocol, Step, Tally, TlsInfo, Waker};
+use crate::protocol::fuzzing::{Client, Shell};
+use crate::protocol::{Peer, TlsInfo};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Most octets that a session may add to its output beyond the mark before it lets them be written.
-const MAX_EXCESS_OCTETS: usize = 512 * 1024;
-
-/// More steps than this for one piece of input are an endless loop.
-const MAX_STEPS: usize = 100_000;
 
 /// What is sent before the input, by the lowest bits of the first octet: each state, and each dialect.
 const PRELUDES: [&str; 8] = [
@@ -72,18 +66,13 @@ fn converse(choice: u8, input: &[u8], piece_octets: usize) -> Vec<u8> {
         tls: is(6).then(TlsInfo::default),
         may_start_tls: !is(6),
     };
-    let mut client = Client {
-        session: Session::new(Arc::new(settings), services, peer),
-        heard: Vec::new(),
-        is_open: true,
-    };
-    client.run();
+    let mut client = Client::connect(Session::new(Arc::new(settings), services, peer));
     let prelude = PRELUDES.get(usize::from(choice & 7));
     client.feed(prelude.copied().unwrap_or_default().as_bytes());
     for piece in input.chunks(piece_octets) {
         client.feed(piece);
     }
-    client.heard
+    client.into_heard()
 }
 
 /// Messages with line ends of all kinds, parts, nothing at all.
@@ -93,56 +82,6 @@ const MAILS: [&str; 4] = [
     "no header\0",
     "",
 ];
-
-/// The far end.
-struct Client {
-    session: Session,
-    heard: Vec<u8>,
-    is_open: bool,
-}
-
-impl Client {
-    /// Sends octets, if the session still listens.
-    fn feed(&mut self, octets: &[u8]) {
-        if self.is_open {
-            self.session.feed(octets);
-            self.run();
-        }
-    }
-
-    /// Does what the session asks for until it waits.
-    fn run(&mut self) {
-        let now = moment();
-        for _ in 0..MAX_STEPS {
-            let mut output = Vec::new();
-            let step = self.session.step(now, &mut output);
-            if matches!(step, Step::Work(_)) {
-                self.session.work(&mut output);
-            }
-            assert!(output.len() <= HIGH_WATER_OCTETS + MAX_EXCESS_OCTETS);
-            self.heard.append(&mut output);
-            match step {
-                Step::Write | Step::Work(_) => {}
-                // how much of what follows in clear is thrown away depends on the cuts
-                Step::StartTls | Step::Close => {
-                    self.is_open = false;
-                    return;
-                }
-                Step::Wait(_) => return,
-            }
-        }
-        assert!(!self.is_open, "neither waits nor ends");
-    }
-}
-
-/// A moment; time stands still.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "an Instant cannot be made otherwise, and no difference of two is looked at"
-)]
-fn moment() -> Instant {
-    Instant::now()
-}
 
 /// Reads the responses as a client does, and keeps count of the messages.
 fn follow(mut heard: &[u8]) {
@@ -199,52 +138,6 @@ fn response_octets(heard: &[u8]) -> usize {
             return octets;
         };
         octets += literal;
-    }
-}
-
-/// Lets in whose password is his name.
-#[derive(Debug)]
-struct Doorkeeper;
-
-impl Authenticator for Doorkeeper {
-    fn begin(&self, attempt: Attempt, done: Box<dyn FnOnce(Outcome) + Send>) {
-        let credentials = &attempt.credentials;
-        done(
-            if credentials.password.expose() == credentials.authcid.as_bytes() {
-                Ok(Accepted {
-                    user: credentials.authcid.as_str().into(),
-                    spool: None,
-                })
-            } else {
-                Err(Denied {
-                    reason: Denial::WrongCredentials,
-                    detail: "fuzzing",
-                    delay: Duration::ZERO,
-                })
-            },
-        );
-    }
-}
-
-/// A shell that nobody wakes.
-#[derive(Debug, Default)]
-struct Shell(Tally);
-
-impl Host for Shell {
-    fn waker(&self) -> Waker {
-        Arc::new(|| {})
-    }
-
-    fn admit(&self, _account: &str) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn unix_time(&self) -> i64 {
-        START
-    }
-
-    fn tally(&self) -> &Tally {
-        &self.0
     }
 }
 

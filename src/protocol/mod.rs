@@ -7,6 +7,9 @@
 //!
 //! What a session may ask of the shell goes through [`Host`].
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
