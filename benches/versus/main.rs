@@ -29,6 +29,8 @@
     reason = "a program for the terminal, ended by the first error"
 )]
 
+#[path = "../../tests/support/any_certificate.rs"]
+mod any_certificate;
 mod client;
 mod server;
 mod spool;

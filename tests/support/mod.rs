@@ -15,6 +15,7 @@
     reason = "each test binary uses its part of this module, and tests may panic"
 )]
 
+pub mod any_certificate;
 pub mod client;
 pub mod mail;
 pub mod parrot;

@@ -4,14 +4,14 @@
 //! not current, and to at most one per wake-up: a mailbox that nobody watches never is current.
 
 use super::activity::{Activity, Finish, Job};
-use super::reply::{CommandError, Completed, plain, text};
+use super::reply::{CommandError, Completed, plain};
+use super::run::NextLine;
 use super::sync::Pending;
 use super::table::Row;
 use super::{Progress, Session, State};
 use crate::imap::encode;
-use crate::imap::flow::Event;
 use crate::imap::types::core::Tag;
-use crate::imap::types::response::{Code, Condition, Text, Untagged};
+use crate::imap::types::response::{Condition, Untagged};
 use crate::mailbox::backend::{Error, Watch};
 use crate::mailbox::view::Expunges;
 use crate::protocol::{Patience, Step, Wait};
@@ -78,24 +78,12 @@ impl Session {
             }
             idle.pending = None;
         }
-        let result = match self.flow.next_line() {
-            Event::More => return self.look_for_news(idle, now, out),
-            Event::Line(line) if line.eq_ignore_ascii_case(b"DONE") => Ok(Completed::PLAIN),
-            Event::Line(_) => Err(CommandError::bad("expected DONE")),
-            Event::Bad { text, .. } => Err(CommandError::Bad(text)),
-            Event::Fatal { code, text } => {
-                self.say_bye(Text { code, text }, out);
-                return None;
-            }
-            Event::Continue
-            | Event::Command(_)
-            | Event::No { .. }
-            | Event::UploadOctets(_)
-            | Event::UploadEnd
-            | Event::UploadNext(_) => {
-                self.say_bye(text(Code::ServerBug, "Input out of order"), out);
-                return None;
-            }
+        let result = match self.next_line(out) {
+            NextLine::None => return self.look_for_news(idle, now, out),
+            NextLine::Whole(line) if line.eq_ignore_ascii_case(b"DONE") => Ok(Completed::PLAIN),
+            NextLine::Whole(_) => Err(CommandError::bad("expected DONE")),
+            NextLine::Bad(error) => Err(error),
+            NextLine::Fatal => return None,
         };
         self.end(idle.tag, idle.row, result);
         None

@@ -5,8 +5,8 @@
 
 use super::activity::{Activity, Job};
 use super::capabilities::{announces_mechanism, may_log_in};
-use super::reply::{CommandError, Completed, plain, text};
-use super::run::NOT_NOW;
+use super::reply::{CommandError, Completed, plain};
+use super::run::{NOT_NOW, NextLine};
 use super::table::Row;
 use super::{Authenticated, Session, State};
 use crate::auth::sasl::{self, Mechanism};
@@ -16,9 +16,8 @@ use crate::auth::{
 };
 use crate::encoding::base64;
 use crate::imap::encode;
-use crate::imap::flow::Event;
 use crate::imap::types::core::Tag;
-use crate::imap::types::response::{Code, Text};
+use crate::imap::types::response::Code;
 use crate::mailbox::backend::Owner;
 use crate::protocol::{Patience, Step, Wait};
 use std::path::Path;
@@ -133,30 +132,18 @@ impl Session {
         exchange: Exchange,
         out: &mut Vec<u8>,
     ) -> Option<Step> {
-        let error = match self.flow.next_line() {
-            Event::More => {
+        let error = match self.next_line(out) {
+            NextLine::None => {
                 self.activity = Activity::Exchange(exchange);
                 return Some(Step::Wait(Wait::for_input(Patience::Greeted)));
             }
-            Event::Line(line) if line == b"*" => CommandError::bad("authentication cancelled"),
-            Event::Line(line) => {
+            NextLine::Whole(line) if line == b"*" => CommandError::bad("authentication cancelled"),
+            NextLine::Whole(line) => {
                 self.take_base64(exchange, &line, out);
                 return None;
             }
-            Event::Bad { text, .. } => CommandError::Bad(text),
-            Event::Fatal { code, text } => {
-                self.say_bye(Text { code, text }, out);
-                return None;
-            }
-            Event::Continue
-            | Event::Command(_)
-            | Event::No { .. }
-            | Event::UploadOctets(_)
-            | Event::UploadEnd
-            | Event::UploadNext(_) => {
-                self.say_bye(text(Code::ServerBug, "Input out of order"), out);
-                return None;
-            }
+            NextLine::Bad(error) => error,
+            NextLine::Fatal => return None,
         };
         self.end(exchange.tag, exchange.row, Err(error));
         None

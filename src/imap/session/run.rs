@@ -24,6 +24,18 @@ use std::time::Instant;
 /// What a command in the wrong state gets.
 pub(super) const NOT_NOW: CommandError = CommandError::bad("command is not allowed in this state");
 
+/// What [`Session::next_line`] finds.
+pub(super) enum NextLine {
+    /// Not all of it has come yet.
+    None,
+    /// A line without its end.
+    Whole(Vec<u8>),
+    /// Something else, which ends the command.
+    Bad(CommandError),
+    /// Something that ends the session.
+    Fatal,
+}
+
 impl Session {
     /// Does what can be done without waiting. See [`crate::protocol::Protocol::step`].
     pub(super) fn run(&mut self, now: Instant, out: &mut Vec<u8>) -> Step {
@@ -264,6 +276,28 @@ impl Session {
         // whatever came with the command came from nobody knows whom (RFC 9051 §6.2.1)
         self.flow.reset();
         self.activity = Activity::TlsAgreed;
+    }
+
+    /// The next line of a command that goes on with lines; on [`NextLine::Fatal`] the client has its BYE.
+    pub(super) fn next_line(&mut self, out: &mut Vec<u8>) -> NextLine {
+        match self.flow.next_line() {
+            Event::More => NextLine::None,
+            Event::Line(line) => NextLine::Whole(line),
+            Event::Bad { text, .. } => NextLine::Bad(CommandError::Bad(text)),
+            Event::Fatal { code, text } => {
+                self.say_bye(Text { code, text }, out);
+                NextLine::Fatal
+            }
+            Event::Continue
+            | Event::Command(_)
+            | Event::No { .. }
+            | Event::UploadOctets(_)
+            | Event::UploadEnd
+            | Event::UploadNext(_) => {
+                self.say_bye(text(Code::ServerBug, "Input out of order"), out);
+                NextLine::Fatal
+            }
+        }
     }
 
     /// The capabilities of this moment.
