@@ -32,6 +32,14 @@ impl Framer {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// The last octets of the frame. A line is looked at without the literal before it, which may end in anything.
+    pub(super) fn last(&self, octets: usize) -> &[u8] {
+        let frame = self.frame();
+        frame
+            .get(frame.len().saturating_sub(octets)..)
+            .unwrap_or_default()
+    }
+
     /// Octets behind the frame.
     pub(super) fn pending(&self) -> &[u8] {
         self.buffer.get(self.end..).unwrap_or_default()

@@ -145,7 +145,7 @@ impl Flow {
             None if self.framer.pending().len() <= self.limits.max_line_octets => Event::More,
             ended => {
                 let refusal = Refusal::bad(None, None, "line too long");
-                self.read_away(refusal, ended.is_some(), true)
+                self.read_away(refusal, ended, true)
             }
         }
     }
@@ -212,8 +212,8 @@ impl Flow {
     /// What a message is followed by.
     fn after_upload(&mut self, upload: Upload) -> Event {
         let line = match self.whole_line() {
-            Ok(true) => self.framer.hand_over(),
-            Ok(false) => {
+            Ok(Some(_)) => self.framer.hand_over(),
+            Ok(None) => {
                 self.state = State::AfterUpload(upload);
                 return Event::More;
             }
@@ -237,18 +237,18 @@ impl Flow {
 
     /// Takes the next line of a command; none if its literal is to be gathered.
     fn command_line(&mut self) -> Option<Event> {
-        match self.whole_line() {
-            Ok(true) => {}
-            Ok(false) => return Some(Event::More),
+        let line = match self.whole_line() {
+            Ok(Some(line)) => line,
+            Ok(None) => return Some(Event::More),
             Err((ended, text)) => {
                 let refusal = Refusal::bad(self.tag(), Some(Code::Limit), text);
                 return Some(self.read_away(refusal, ended, false));
             }
-        }
+        };
         if std::mem::take(&mut self.untried) && is_http(self.framer.frame()) {
             return Some(self.give_up(None, "this is IMAP, not HTTP"));
         }
-        match parse::announced_literal(self.framer.frame()) {
+        match parse::announced_literal(self.framer.last(line)) {
             Some(literal) => self.command_literal(literal),
             None => Some(self.command(None)),
         }
@@ -326,8 +326,9 @@ impl Flow {
         Ok(())
     }
 
-    /// Takes a line into the frame: whether there was one. An error if a limit is broken: whether the line has ended, and which limit.
-    fn whole_line(&mut self) -> Result<bool, (bool, &'static str)> {
+    /// Takes a line into the frame: its octets, if there was one. An error if a limit is broken: the octets of the line if it has ended,
+    /// and which limit.
+    fn whole_line(&mut self) -> Result<Option<usize>, (Option<usize>, &'static str)> {
         let before = self.framer.frame().len();
         let line = self.framer.take_line();
         let octets = line.unwrap_or_else(|| self.framer.pending().len());
@@ -340,9 +341,9 @@ impl Flow {
             } else {
                 "line too long"
             };
-            return Err((line.is_some(), text));
+            return Err((line, text));
         }
-        Ok(line.is_some())
+        Ok(line)
     }
 
     /// Refuses what ended with the announcement of a literal, or without one.
@@ -365,10 +366,10 @@ impl Flow {
         }
     }
 
-    /// Reads away a line that is too long; `ended`: it is in the frame as a whole.
-    fn read_away(&mut self, refusal: Refusal, ended: bool, raw: bool) -> Event {
-        let literal = parse::announced_literal(self.framer.frame()).filter(|_| !raw);
-        if ended {
+    /// Reads away a line that is too long; `ended`: its octets, if it is in the frame as a whole.
+    fn read_away(&mut self, refusal: Refusal, ended: Option<usize>, raw: bool) -> Event {
+        if let Some(line) = ended {
+            let literal = parse::announced_literal(self.framer.last(line)).filter(|_| !raw);
             return self.refuse(refusal, literal);
         }
         let octets = self.framer.frame().len() as u64;

@@ -189,6 +189,8 @@ const CASES: &[(&str, &[&str])] = &[
         "a AUTHENTICATE PLAIN\r\nabc {3}\nb NOOP\r\n",
         &["a Authenticate", "line abc {3}", "b Noop"],
     ),
+    // the end of a literal and the line after it announce nothing together
+    ("a LOGIN {3+}\r\nab{4+}\r\nb NOOP\r\n", &["a BAD", "b Noop"]),
     // over a limit: a literal that waits is refused at once, one that does not is read away
     ("a LOGIN {51}\r\nb NOOP\r\n", &["a BAD TooBig", "b Noop"]),
     (
