@@ -157,6 +157,87 @@ fn an_account_s_life() {
 }
 
 #[test]
+fn capabilities_are_switched_for_one_account() {
+    let place = Place::new("");
+    for user in ["anna", "bruno"] {
+        place.user(&["add", user, "--stdin"], "secret\n");
+    }
+    let disabled = |user: &str| {
+        let text = place.user(&["show", user, "--json"], "");
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        json["disabled_capabilities"].to_string()
+    };
+    assert_eq!(disabled("anna"), "[]");
+    place.user(
+        &["set", "anna", "--disable-capability", "utf8=accept", "IDLE"],
+        "",
+    );
+    assert_eq!(disabled("anna"), "[\"IDLE\",\"UTF8=ACCEPT\"]");
+    assert!(
+        place
+            .user(&["show", "anna"], "")
+            .contains("IDLE UTF8=ACCEPT")
+    );
+    assert_eq!(disabled("bruno"), "[]");
+    place.user(
+        &[
+            "set",
+            "anna",
+            "--enable-capability=IDLE",
+            "--disable-capability=MOVE",
+        ],
+        "",
+    );
+    assert_eq!(disabled("anna"), "[\"MOVE\",\"UTF8=ACCEPT\"]");
+    for (arguments, status, says) in [
+        (
+            &["anna", "--disable-capability", "UTF-8=ACCEPT"][..],
+            2,
+            "unknown capability UTF-8=ACCEPT; did you mean UTF8=ACCEPT?",
+        ),
+        (
+            &["anna", "--disable-capability", "STARTTLS"],
+            2,
+            "unknown capability STARTTLS",
+        ),
+        (
+            &["anna", "--disable-capability=ID", "--enable-capability=id"],
+            2,
+            "ID cannot be both",
+        ),
+        (&["anna"], 2, "--disable-capability"),
+        (
+            &["carla", "--disable-capability", "IDLE"],
+            4,
+            "there is no user carla",
+        ),
+    ] {
+        let arguments = [&["user", "set"], arguments].concat();
+        place.fails(&arguments, "", status, says);
+    }
+    assert_eq!(disabled("anna"), "[\"MOVE\",\"UTF8=ACCEPT\"]");
+}
+
+#[test]
+fn capabilities_in_the_configuration_must_be_known() {
+    for (text, says) in [
+        (
+            "[imap]\ndisabled_capabilities = [\"idle\", \"AUTH=LOGON\"]\n",
+            "imap.disabled_capabilities: unknown capability AUTH=LOGON; did you mean AUTH=LOGIN?",
+        ),
+        (
+            "[pop3]\ndisabled_capabilities = [\"implementation\", \"UDIL\"]\n",
+            "pop3.disabled_capabilities: unknown capability UDIL; did you mean UIDL?",
+        ),
+    ] {
+        let place = Place::new(text);
+        place.fails(&["serve"], "", 3, says);
+        let check = place.run(&["config", "check"], "");
+        assert!(check.stdout.contains(says), "{}", check.stdout);
+    }
+}
+
+#[test]
 fn a_password_is_taken_as_it_is_from_one_line() {
     let place = Place::new("");
     for (user, input) in [

@@ -9,6 +9,7 @@
 //! | `messages` | how many lie in INBOX | 0 |
 //! | `mailbox` | name, then number of messages, then special uses; may be repeated | none |
 //! | `set` | name and value of a setting; may be repeated | none |
+//! | `disabled` | capabilities that are switched off for each account | none |
 //! | `tls` | `yes` or `no` | `yes` |
 //! | `greeting` | `yes` if it is to be looked at | `no` |
 //!
@@ -105,7 +106,7 @@ impl World {
             match key.as_str() {
                 "set" => set(&mut settings, value)?,
                 "mailbox" => make_mailbox(&memory, value)?,
-                "connections" | "state" | "messages" | "tls" | "greeting" => {}
+                "connections" | "state" | "messages" | "disabled" | "tls" | "greeting" => {}
                 other => return Err(format!("unknown key {other} in the head")),
             }
         }
@@ -122,6 +123,9 @@ impl World {
             clients: Vec::new(),
             variables: Variables::new(),
         };
+        let disabled = head("disabled", "");
+        let disabled = disabled.split_whitespace().map(str::to_owned);
+        *world.authenticator.disabled.lock().unwrap() = Arc::new(disabled.collect());
         let settings = Arc::new(settings);
         let tls = head("tls", "yes") == "yes";
         for number in 0..head("connections", "1").parse::<u64>().unwrap() {

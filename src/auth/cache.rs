@@ -151,7 +151,7 @@ mod tests {
     fn accepted(name: &str) -> Accepted {
         Accepted {
             user: name.into(),
-            spool: None,
+            ..Accepted::default()
         }
     }
 

@@ -1,6 +1,7 @@
 //! One account's record.
 
 use super::user_name::UserName;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// What is stored of an account.
@@ -14,6 +15,8 @@ pub struct Credential {
     pub enabled: bool,
     /// Where the mail lies, if not where the template says.
     pub spool: Option<PathBuf>,
+    /// Capabilities that its sessions do not announce, in capitals.
+    pub disabled_capabilities: BTreeSet<String>,
     /// When it was made, in seconds since 1970.
     pub created: i64,
     /// When it was last changed, in seconds since 1970.

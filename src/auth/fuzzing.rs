@@ -71,7 +71,7 @@ impl Authenticator for Doorkeeper {
             if credentials.password.expose() == credentials.authcid.as_bytes() {
                 Ok(Accepted {
                     user: credentials.authcid.as_str().into(),
-                    spool: None,
+                    ..Accepted::default()
                 })
             } else {
                 Err(Denied {

@@ -25,6 +25,7 @@ pub use policy::PolicySettings;
 pub use service::{CACHE_TTL, DEADLINE, QUEUE, Service, Settings, StartError, THREADS};
 
 use secret::Secret;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -60,12 +61,14 @@ pub struct Attempt {
 }
 
 /// Who logged in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Accepted {
     /// The account's name as it is stored.
     pub user: Arc<str>,
     /// Where its mail lies, if not where the template says.
     pub spool: Option<PathBuf>,
+    /// Capabilities that are switched off for the account, in capitals.
+    pub disabled_capabilities: Arc<BTreeSet<String>>,
 }
 
 /// A login refused.

@@ -351,7 +351,7 @@ mod tests {
     fn accepted() -> Outcome {
         Ok(Accepted {
             user: "anna".into(),
-            spool: None,
+            ..Accepted::default()
         })
     }
 

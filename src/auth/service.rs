@@ -286,6 +286,7 @@ impl Shared {
         let accepted = Accepted {
             user: record.user.shared(),
             spool: record.spool,
+            disabled_capabilities: Arc::new(record.disabled_capabilities),
         };
         let mut cache = lock(&self.cache);
         cache.note_login(&record.user, clock::unix_secs());

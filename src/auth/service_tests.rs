@@ -4,6 +4,7 @@ use super::*;
 use crate::auth::Credentials;
 use crate::auth::database::{Database, Result as StoreResult, Version};
 use crate::auth::secret::Secret;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -258,6 +259,15 @@ impl CredentialStore for Told {
     fn set_enabled(&self, user: &UserName, enabled: bool, now: i64) -> StoreResult<()> {
         self.inner.set_enabled(user, enabled, now)
     }
+    fn switch_capabilities(
+        &self,
+        user: &UserName,
+        off: &BTreeSet<String>,
+        on: &BTreeSet<String>,
+        now: i64,
+    ) -> StoreResult<()> {
+        self.inner.switch_capabilities(user, off, on, now)
+    }
     fn remove(&self, user: &UserName) -> StoreResult<()> {
         self.inner.remove(user)
     }
@@ -381,6 +391,24 @@ fn a_change_while_the_old_record_is_decided_is_not_missed() {
         assert_eq!(changed.recv_timeout(LONG).unwrap(), "anna");
     }
     assert!(log_in(&service, attempt("anna", "secret")).is_err());
+}
+
+#[test]
+fn capabilities_switched_off_count_from_the_next_login() {
+    let (_directory, database) = database();
+    let service = Service::new(Arc::clone(&database) as _, settings()).unwrap();
+    let (sender, changed) = mpsc::channel();
+    service.on_change(move |user| sender.send(user.to_owned()).unwrap());
+    let accepted = || log_in(&service, attempt("anna", "secret")).unwrap();
+    assert!(accepted().disabled_capabilities.is_empty());
+    let (idle, nothing) = (BTreeSet::from(["IDLE".to_owned()]), BTreeSet::new());
+    for (off, on, disabled) in [(&idle, &nothing, &idle), (&nothing, &idle, &nothing)] {
+        database
+            .switch_capabilities(&name("anna"), off, on, 1)
+            .unwrap();
+        assert_eq!(changed.recv_timeout(LONG).unwrap(), "anna");
+        assert_eq!(*accepted().disabled_capabilities, *disabled);
+    }
 }
 
 #[test]

@@ -88,6 +88,18 @@ pub enum User {
         /// Its name
         user: String,
     },
+    /// Help an account whose mail program has trouble; its connections end, and those that follow are as set
+    #[command(group(clap::ArgGroup::new("change").required(true).multiple(true)))]
+    Set {
+        /// Its name
+        user: String,
+        /// No longer announce these IMAP capabilities, such as UTF8=ACCEPT
+        #[arg(long, value_name = "NAME", num_args = 1.., group = "change")]
+        disable_capability: Vec<String>,
+        /// Announce these again
+        #[arg(long, value_name = "NAME", num_args = 1.., group = "change")]
+        enable_capability: Vec<String>,
+    },
     /// Remove an account; its mail stays where it is
     Remove {
         /// Its name

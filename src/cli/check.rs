@@ -90,6 +90,7 @@ fn values(config: &Config, findings: &mut Findings) {
     let level = telemetry::subscriber(form, &config.log.level, io::sink).err();
     let level = level.map(|error| Failure::new(ExitStatus::Config, format!("log.level: {error}")));
     let problems = [
+        settings::imap(config).err(),
         settings::pop3(config).err(),
         settings::listeners(config).err(),
         level,

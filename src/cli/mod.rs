@@ -1,6 +1,7 @@
 //! The command line. Printing happens only here.
 
 pub mod args;
+mod capability;
 mod check;
 mod config;
 mod demo;

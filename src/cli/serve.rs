@@ -35,13 +35,13 @@ pub(super) fn serve(config: &Config, started: impl FnOnce(&[Door])) -> Result<()
         .map_err(|error| Failure::new(ExitStatus::Config, error))?;
     std::panic::set_hook(Box::new(log_panic));
     let listeners = settings::listeners(config)?;
-    let pop3 = settings::pop3(config)?;
+    let protocols = (settings::imap(config)?, settings::pop3(config)?);
     look_at_open_files(config);
     let bound = Bound::bind(&listeners, DEFAULT_BACKLOG).map_err(failure)?;
     become_user(config)?;
     let tls = tls(config)?;
     let authenticator = Arc::new(authenticator(config)?);
-    let services = services(config, pop3, &authenticator);
+    let services = services(config, protocols, &authenticator);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("net")
         .enable_all()
@@ -171,7 +171,11 @@ fn authenticator(config: &Config) -> Result<auth::Service, Failure> {
 }
 
 /// What is served.
-fn services(config: &Config, pop3: pop3::Settings, authenticator: &Arc<auth::Service>) -> Services {
+fn services(
+    config: &Config,
+    (imap, pop3): (imap::Settings, pop3::Settings),
+    authenticator: &Arc<auth::Service>,
+) -> Services {
     let backend: Arc<dyn Backend> = Arc::new(Store::new(settings::store(config)));
     let imap_services = {
         let backend = Arc::clone(&backend);
@@ -192,7 +196,7 @@ fn services(config: &Config, pop3: pop3::Settings, authenticator: &Arc<auth::Ser
             recent_logins: Arc::clone(&recent_logins),
         }
     };
-    let (imap, pop3) = (Arc::new(settings::imap(config)), Arc::new(pop3));
+    let (imap, pop3) = (Arc::new(imap), Arc::new(pop3));
     Services {
         volumes: Arc::new(Volumes::new(settings::storage(config))),
         imap: Arc::new(move |peer, host| {

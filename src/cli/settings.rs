@@ -1,12 +1,13 @@
 //! What each layer gets of the configuration: its own small settings.
 
-use super::{ExitStatus, Failure};
+use super::{ExitStatus, Failure, capability};
 use crate::auth::password::Costs;
 use crate::config::value::Octets;
 use crate::config::{self, Config};
 use crate::mailbox::name::{MailboxName, SpecialUse};
 use crate::server::{self, CertificateFiles, LeastTls, LimitSettings, Timeouts, TlsSettings};
 use crate::{auth, imap, pop3, storage, store, telemetry};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -31,20 +32,24 @@ pub(super) fn auth(config: &Config) -> auth::Settings {
 }
 
 /// For IMAP sessions.
-pub(super) fn imap(config: &Config) -> imap::Settings {
+pub(super) fn imap(config: &Config) -> Result<imap::Settings, Failure> {
     let imap = &config.imap;
     let budgets = |line: Octets, literal: Octets, command: Octets| imap::Budgets {
         line_octets: line.in_memory(),
         literal_octets: literal.in_memory(),
         command_octets: command.in_memory(),
     };
-    imap::Settings {
+    Ok(imap::Settings {
         delimiter: config.storage.separator(),
         inbox_alias: imap.inbox_alias,
         offer_rev2: imap.rev2,
         literal_minus: imap.literal_minus,
         allow_plaintext: config.auth.allow_plaintext,
-        disabled_capabilities: capabilities(&imap.disabled_capabilities),
+        disabled_capabilities: capabilities(
+            "imap.disabled_capabilities",
+            &imap.disabled_capabilities,
+            &imap::switchable(),
+        )?,
         max_bad_commands: imap.bad_commands,
         max_bad_commands_before_login: imap.bad_commands_before_login,
         max_failed_logins: imap.failed_logins,
@@ -58,12 +63,17 @@ pub(super) fn imap(config: &Config) -> imap::Settings {
         ),
         budgets: budgets(imap.line, imap.literal, imap.command),
         ..imap::Settings::default()
-    }
+    })
 }
 
-/// Names in capitals, as they are compared.
-fn capabilities(names: &[String]) -> std::collections::BTreeSet<String> {
-    names.iter().map(|name| name.to_ascii_uppercase()).collect()
+/// Names in capitals, as they are compared; all must be known.
+fn capabilities(
+    key: &str,
+    names: &[String],
+    switchable: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, Failure> {
+    capability::known(names, switchable)
+        .map_err(|error| Failure::new(ExitStatus::Config, format!("{key}: {error}")))
 }
 
 /// For POP3 sessions.
@@ -79,7 +89,11 @@ pub(super) fn pop3(config: &Config) -> Result<pop3::Settings, Failure> {
         expire_days: Some(pop3.expire_days).filter(|days| *days > 0),
         language: parsed("pop3.language", &pop3.language)?,
         refuse_utf8_headers: pop3.refuse_utf8_headers,
-        disabled_capabilities: capabilities(&pop3.disabled_capabilities),
+        disabled_capabilities: capabilities(
+            "pop3.disabled_capabilities",
+            &pop3.disabled_capabilities,
+            &pop3::switchable(),
+        )?,
         max_bad_commands: pop3.bad_commands,
         max_bad_commands_before_login: pop3.bad_commands_before_login,
         max_failed_logins: pop3.failed_logins,
@@ -226,7 +240,6 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     /// The configuration cannot name the layers' constants, so this holds them together.
     #[test]
@@ -253,7 +266,7 @@ mod tests {
             delimiter: '.',
             ..imap::Settings::default()
         };
-        same(&imap(&config), &sessions);
+        same(&imap(&config).ok(), &Some(sessions));
         let certificates = tls(&config);
         same(&certificates, &TlsSettings::new(Vec::new()));
     }

@@ -1,14 +1,16 @@
 //! `restante user`: accounts in the credential database.
 
 use super::args::User;
-use super::{ExitStatus, Failure, home, settings};
+use super::{ExitStatus, Failure, capability, home, settings};
 use crate::auth::credential::Credential;
 use crate::auth::database::{CredentialStore as _, Database, StoreError};
 use crate::auth::password::Hasher;
 use crate::auth::secret::Secret;
 use crate::auth::user_name::UserName;
 use crate::config::load::{self, Loaded};
+use crate::imap;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::Path;
 
@@ -43,6 +45,20 @@ pub(super) fn run(command: &User, config: &Path) -> Result<(), Failure> {
         }
         User::Enable { user } => {
             Ok(open(&loaded, false)?.set_enabled(&user_name(user)?, true, now)?)
+        }
+        User::Set {
+            user,
+            disable_capability,
+            enable_capability,
+        } => {
+            let name = user_name(user)?;
+            let off = capabilities(disable_capability)?;
+            let on = capabilities(enable_capability)?;
+            if let Some(both) = off.intersection(&on).next() {
+                let message = format!("{both} cannot be both enabled and disabled");
+                return Err(Failure::new(ExitStatus::Usage, message));
+            }
+            Ok(open(&loaded, false)?.switch_capabilities(&name, &off, &on, now)?)
         }
         User::Remove { user } => Ok(open(&loaded, false)?.remove(&user_name(user)?)?),
     }
@@ -79,6 +95,12 @@ fn open(loaded: &Loaded, make: bool) -> Result<Database, Failure> {
 fn user_name(text: &str) -> Result<UserName, Failure> {
     UserName::new(text)
         .map_err(|error| Failure::new(ExitStatus::User, format!("\"{text}\": {error}")))
+}
+
+/// Checks names of capabilities.
+fn capabilities(names: &[String]) -> Result<BTreeSet<String>, Failure> {
+    capability::known(names, &imap::switchable_for_account())
+        .map_err(|error| Failure::new(ExitStatus::Usage, error))
 }
 
 /// A path that means the same for the server, wherever it runs.
@@ -151,6 +173,7 @@ fn to_json(record: &Credential) -> serde_json::Value {
         "user": record.user.as_str(),
         "enabled": record.enabled,
         "spool": record.spool,
+        "disabled_capabilities": record.disabled_capabilities,
         "created": time(record.created),
         "changed": time(record.changed),
         "last_login": record.last_login.map(time),
@@ -208,5 +231,13 @@ fn show(database: &Database, user: UserName, json: bool) -> Result<(), Failure> 
         "scheme      {}",
         record.password_hash.split('$').nth(1).unwrap_or("unknown")
     );
+    if !record.disabled_capabilities.is_empty() {
+        let names: Vec<&str> = record
+            .disabled_capabilities
+            .iter()
+            .map(String::as_str)
+            .collect();
+        println!("disabled    {}", names.join(" "));
+    }
     Ok(())
 }

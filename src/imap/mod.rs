@@ -11,5 +11,6 @@ pub mod types;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use encode::fuzzing::structure as fuzz_structure;
+pub use session::capabilities::{switchable, switchable_for_account};
 pub use session::{Services, Session};
 pub use settings::{Budgets, Settings};

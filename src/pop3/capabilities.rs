@@ -2,6 +2,7 @@
 
 use super::settings::Settings;
 use crate::auth::sasl;
+use std::collections::BTreeSet;
 
 /// What decides besides the settings.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +54,21 @@ pub(crate) fn capabilities(settings: &Settings, now: Circumstances) -> Vec<Strin
         !settings.disabled_capabilities.contains(word)
     };
     lines.into_iter().flatten().filter(announced).collect()
+}
+
+/// The words that can be switched off: all that CAPA may tell.
+pub fn switchable() -> BTreeSet<String> {
+    let settings = Settings {
+        allow_plaintext: true,
+        ..Settings::default()
+    };
+    let now = Circumstances {
+        tls: false,
+        stls: true,
+    };
+    let word = |line: &String| line.split(' ').next().map(str::to_owned);
+    let lines = capabilities(&settings, now);
+    lines.iter().filter_map(word).collect()
 }
 
 /// The delay between logins in seconds, rounded up: what is announced is not too little.
@@ -110,6 +126,16 @@ mod tests {
         ] {
             assert_eq!(words(settings, tls, stls), without(missing), "{tls} {stls}");
         }
+    }
+
+    #[test]
+    fn every_word_can_be_switched_off() {
+        assert_eq!(switchable(), WORDS.map(str::to_owned).into());
+        let settings = Settings {
+            disabled_capabilities: switchable(),
+            ..Settings::default()
+        };
+        assert!(words(&settings, true, true).is_empty());
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod texts;
 mod types;
 mod unique_id;
 
+pub use capabilities::switchable;
 pub use recent_logins::RecentLogins;
 pub use session::{Services, Session};
 pub use settings::{

@@ -25,6 +25,7 @@ impl Authenticator for Doorman {
             Ok(Accepted {
                 user: credentials.authcid.as_str().into(),
                 spool: Some(self.0.join(volume).join(local)),
+                ..Accepted::default()
             })
         } else {
             Err(Denied {

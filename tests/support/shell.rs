@@ -3,7 +3,7 @@
 use restante::auth::secret::Secret;
 use restante::auth::{Accepted, Attempt, Authenticator, Denial, Denied, Outcome};
 use restante::protocol::{Host, Interrupt, Peer, Protocol, Step, Tally, TlsInfo, Waker};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -98,6 +98,8 @@ impl TestHost {
 pub(crate) struct TestAuthenticator {
     /// Decide only when told to.
     pub(crate) waits: AtomicBool,
+    /// Capabilities switched off for everybody's account.
+    pub(crate) disabled: Mutex<Arc<BTreeSet<String>>>,
     waiting: Mutex<Vec<Verdict>>,
 }
 
@@ -127,7 +129,8 @@ impl Authenticator for TestAuthenticator {
             _ if !is_right => denied(Denial::WrongCredentials, 2),
             user if credentials.authzid.is_empty() || credentials.authzid == user => Ok(Accepted {
                 user: user.into(),
-                spool: None,
+                disabled_capabilities: Arc::clone(&self.disabled.lock().unwrap()),
+                ..Accepted::default()
             }),
             _ => denied(Denial::NotAuthorized, 0),
         };

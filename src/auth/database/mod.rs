@@ -9,6 +9,7 @@ pub use sqlite::{BUSY_TIMEOUT, Database};
 
 use super::credential::Credential;
 use super::user_name::UserName;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -120,6 +121,18 @@ pub trait CredentialStore: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`StoreError::Unknown`], or trouble
     fn set_enabled(&self, user: &UserName, enabled: bool, now: i64) -> Result<()>;
+
+    /// Switches capabilities off and on for an account; names in capitals. One in both sets is on afterwards.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`], or trouble
+    fn switch_capabilities(
+        &self,
+        user: &UserName,
+        off: &BTreeSet<String>,
+        on: &BTreeSet<String>,
+        now: i64,
+    ) -> Result<()>;
 
     /// Removes an account; its mail stays.
     ///

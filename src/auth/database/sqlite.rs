@@ -9,6 +9,7 @@
 
 use super::{Credential, CredentialStore, Result, StoreError, UserName, Version};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, TransactionBehavior, params};
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -23,7 +24,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// What brings a file from each version to the next; `user_version` counts what was done. App passwords and SCRAM keys will be tables
 /// of their own beside these.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE users (
     name          TEXT PRIMARY KEY NOT NULL,
     password_hash TEXT NOT NULL,
@@ -44,11 +46,15 @@ CREATE TABLE generation (
     value INTEGER NOT NULL
 ) STRICT;
 INSERT INTO generation VALUES (0, 0);
-"];
+",
+    "
+-- names in capitals, each followed by a space
+ALTER TABLE users ADD COLUMN disabled_capabilities TEXT NOT NULL DEFAULT '';
+",
+];
 
 /// Columns of a record, in the order of [`read_record`].
-const COLUMNS: &str =
-    "name, password_hash, enabled, spool, created, changed, generation, last_login";
+const COLUMNS: &str = "name, password_hash, enabled, spool, created, changed, generation, last_login, disabled_capabilities";
 
 /// The credential store in an SQLite file.
 #[derive(Debug)]
@@ -307,7 +313,18 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<Option<Credential>> {
         changed: row.get(5)?,
         generation: row.get(6)?,
         last_login: row.get(7)?,
+        disabled_capabilities: names(&row.get::<_, String>(8)?),
     }))
+}
+
+/// The names that a column holds.
+fn names(column: &str) -> BTreeSet<String> {
+    column.split_whitespace().map(str::to_owned).collect()
+}
+
+/// The column that holds these names.
+fn column(names: &BTreeSet<String>) -> String {
+    names.iter().flat_map(|name| [name, " "]).collect()
 }
 
 impl CredentialStore for Database {
@@ -404,6 +421,31 @@ impl CredentialStore for Database {
             connection.execute(
                 "UPDATE users SET enabled = ?2, changed = ?3, generation = ?4 WHERE name = ?1",
                 params![user.as_str(), enabled, now, generation],
+            )
+        })
+    }
+
+    fn switch_capabilities(
+        &self,
+        user: &UserName,
+        off: &BTreeSet<String>,
+        on: &BTreeSet<String>,
+        now: i64,
+    ) -> Result<()> {
+        self.change(user, |connection, generation| {
+            let before: Option<String> = connection
+                .query_row(
+                    "SELECT disabled_capabilities FROM users WHERE name = ?1",
+                    [user.as_str()],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            let mut disabled = names(&before.unwrap_or_default());
+            disabled.extend(off.iter().cloned());
+            disabled.retain(|name| !on.contains(name));
+            connection.execute(
+                "UPDATE users SET disabled_capabilities = ?2, changed = ?3, generation = ?4 WHERE name = ?1",
+                params![user.as_str(), column(&disabled), now, generation],
             )
         })
     }

@@ -67,6 +67,65 @@ fn keeps_accounts_for_all_who_have_the_file_open() {
 }
 
 #[test]
+fn capabilities_are_switched_one_by_one() {
+    let (_directory, _path, writer, reader) = two();
+    writer.add(&name("anna"), "$hash", None, 100).unwrap();
+    let set = |names: &[&str]| -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    };
+    let disabled = || reader.find(&name("anna")).unwrap().unwrap();
+    assert!(disabled().disabled_capabilities.is_empty());
+    for (off, on, left) in [
+        (
+            &["IDLE", "UTF8=ACCEPT"][..],
+            &[][..],
+            &["IDLE", "UTF8=ACCEPT"][..],
+        ),
+        (&["MOVE"], &["IDLE", "NEVER-OFF"], &["MOVE", "UTF8=ACCEPT"]),
+        (&[], &["MOVE", "UTF8=ACCEPT"], &[]),
+    ] {
+        let before = disabled();
+        writer
+            .switch_capabilities(&name("anna"), &set(off), &set(on), 200)
+            .unwrap();
+        let after = disabled();
+        assert_eq!(after.disabled_capabilities, set(left));
+        assert!(after.generation > before.generation && after.changed == 200);
+    }
+    assert!(matches!(
+        writer.switch_capabilities(&name("nobody"), &set(&["IDLE"]), &set(&[]), 300),
+        Err(StoreError::Unknown(_))
+    ));
+}
+
+#[test]
+fn a_file_of_the_first_format_is_brought_up_to_date() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("old.sqlite");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(MIGRATIONS[0]).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    old.execute(
+        "INSERT INTO users (name, password_hash, created, changed, generation) VALUES ('anna', '$hash', 1, 1, 1)",
+        [],
+    )
+    .unwrap();
+    drop(old);
+    let database = Database::open(&path).unwrap();
+    let record = database.find(&name("anna")).unwrap().unwrap();
+    assert_eq!(record.password_hash, "$hash");
+    assert!(record.disabled_capabilities.is_empty());
+    let idle = BTreeSet::from(["IDLE".to_owned()]);
+    database
+        .switch_capabilities(&name("anna"), &idle, &BTreeSet::new(), 2)
+        .unwrap();
+    drop(database);
+    let again = Database::open_existing(&path).unwrap();
+    let record = again.find(&name("anna")).unwrap().unwrap();
+    assert_eq!(record.disabled_capabilities, idle);
+}
+
+#[test]
 fn tells_which_accounts_changed() {
     let (_directory, _path, writer, reader) = two();
     for user in ["anna", "bruno", "carla"] {

@@ -3,6 +3,7 @@
 use crate::auth::sasl;
 use crate::imap::settings::Settings;
 use crate::imap::types::capability::Capability;
+use std::collections::BTreeSet;
 
 /// What decides besides the settings.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +37,15 @@ const AFTER_LOGIN: [&str; 17] = [
     "SASL-IR",
 ];
 
-/// The capabilities of this moment, `IMAP4rev1` first.
-pub(crate) fn capabilities(settings: &Settings, now: Circumstances) -> Vec<Capability> {
+/// What cannot be switched off: without the first nothing is IMAP, and the second only says what is so.
+const FIXED: [&str; 2] = ["IMAP4REV1", "LOGINDISABLED"];
+
+/// The capabilities of this moment, `IMAP4rev1` first. `disabled` are those switched off for the account, in capitals.
+pub(crate) fn capabilities(
+    settings: &Settings,
+    disabled: &BTreeSet<String>,
+    now: Circumstances,
+) -> Vec<Capability> {
     let mut list = vec![Capability::Name("IMAP4rev1")];
     if settings.offer_rev2 {
         list.push(Capability::Name("IMAP4rev2"));
@@ -63,12 +71,55 @@ pub(crate) fn capabilities(settings: &Settings, now: Circumstances) -> Vec<Capab
             list.push(Capability::Name("LOGINDISABLED"));
         }
     }
-    list.retain(|capability| match capability {
-        Capability::Name(name) => !settings.disabled_capabilities.contains(*name),
-        Capability::Auth(name) => announces_mechanism(settings, name),
-        Capability::AppendLimit(_) => !settings.disabled_capabilities.contains("APPENDLIMIT"),
-    });
+    list.retain(|capability| is_offered(settings, disabled, &switch(capability)));
     list
+}
+
+/// The name in capitals by which a capability is switched off.
+fn switch(capability: &Capability) -> String {
+    match capability {
+        Capability::Name(name) => name.to_ascii_uppercase(),
+        Capability::Auth(name) => format!("AUTH={name}"),
+        Capability::AppendLimit(_) => "APPENDLIMIT".to_owned(),
+    }
+}
+
+/// True if a capability, in capitals, is switched off neither for all nor for the account.
+pub(crate) fn is_offered(settings: &Settings, disabled: &BTreeSet<String>, name: &str) -> bool {
+    let is_off = settings.disabled_capabilities.contains(name) || disabled.contains(name);
+    !is_off || FIXED.contains(&name)
+}
+
+/// Names in capitals of the capabilities that can be switched off for all.
+pub fn switchable() -> BTreeSet<String> {
+    [false, true].into_iter().flat_map(names_of).collect()
+}
+
+/// Names in capitals of the capabilities that can be switched off for one account: those that are told when it is known whose session it is.
+pub fn switchable_for_account() -> BTreeSet<String> {
+    names_of(true)
+}
+
+/// Names in capitals of what may be announced before or after login, whatever the settings.
+fn names_of(authenticated: bool) -> BTreeSet<String> {
+    let announced = |tls: bool, literal_minus: bool| {
+        let settings = Settings {
+            literal_minus,
+            ..Settings::default()
+        };
+        let now = Circumstances {
+            authenticated,
+            tls,
+            may_start_tls: true,
+        };
+        capabilities(&settings, &BTreeSet::new(), now)
+    };
+    [(false, false), (true, true)]
+        .into_iter()
+        .flat_map(|(tls, literal_minus)| announced(tls, literal_minus))
+        .map(|capability| switch(&capability))
+        .filter(|name| !FIXED.contains(&name.as_str()))
+        .collect()
 }
 
 /// True if passwords are taken on this connection.
@@ -78,9 +129,7 @@ pub(crate) const fn may_log_in(settings: &Settings, tls: bool) -> bool {
 
 /// True if the mechanism, in capitals, is not switched off.
 pub(crate) fn announces_mechanism(settings: &Settings, name: &str) -> bool {
-    !settings
-        .disabled_capabilities
-        .contains(&format!("AUTH={name}"))
+    is_offered(settings, &BTreeSet::new(), &format!("AUTH={name}"))
 }
 
 #[cfg(test)]
@@ -88,7 +137,7 @@ mod tests {
     use super::*;
 
     fn names(settings: &Settings, now: Circumstances) -> Vec<String> {
-        capabilities(settings, now)
+        capabilities(settings, &BTreeSet::new(), now)
             .into_iter()
             .map(|capability| match capability {
                 Capability::Name(name) => name.to_owned(),
@@ -120,6 +169,43 @@ mod tests {
         };
         let after = names(&without, tls);
         assert!(has(&after, "AUTH=PLAIN") && !has(&after, "AUTH=LOGIN") && !has(&after, "ID"));
+    }
+
+    #[test]
+    fn what_is_off_for_all_or_for_the_account_is_not_announced() {
+        let now = Circumstances {
+            authenticated: true,
+            tls: true,
+            may_start_tls: false,
+        };
+        let announced = |for_all: &BTreeSet<String>, for_account: &BTreeSet<String>| {
+            let settings = Settings {
+                disabled_capabilities: for_all.clone(),
+                ..Settings::default()
+            };
+            let list = capabilities(&settings, for_account, now);
+            list.iter().map(switch).collect::<BTreeSet<_>>()
+        };
+        let nothing = BTreeSet::new();
+        let all = announced(&nothing, &nothing);
+        for name in switchable_for_account() {
+            if name == "LITERAL-" {
+                continue;
+            }
+            let one = BTreeSet::from([name.clone()]);
+            for less in [announced(&one, &nothing), announced(&nothing, &one)] {
+                assert!(all.is_superset(&less) && all.len() == less.len() + 1);
+                assert!(!less.contains(&name), "{name}");
+            }
+        }
+        let everything = switchable();
+        assert!(everything.is_superset(&switchable_for_account()));
+        assert!(everything.contains("AUTH=LOGIN") && everything.contains("STARTTLS"));
+        assert!(!switchable_for_account().contains("STARTTLS"));
+        assert_eq!(
+            announced(&everything, &["IMAP4REV1".to_owned()].into()),
+            ["IMAP4REV1".to_owned()].into()
+        );
     }
 
     #[test]

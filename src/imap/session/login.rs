@@ -341,6 +341,7 @@ impl Session {
                     account,
                     user,
                     place,
+                    disabled_capabilities: opening.accepted.disabled_capabilities,
                 });
                 self.flow.set_limits(self.settings.limits(true));
                 let completed = Completed {

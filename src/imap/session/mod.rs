@@ -37,6 +37,7 @@ use crate::mailbox::uid_set::UidSet;
 use crate::mailbox::view::View;
 use crate::protocol::{Host, Interrupt, Peer, Protocol, Step, TlsInfo};
 use activity::Activity;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -96,6 +97,8 @@ struct Authenticated {
     account: Arc<dyn Account>,
     user: Arc<str>,
     place: Arc<Path>,
+    /// Capabilities switched off for the account, in capitals.
+    disabled_capabilities: Arc<BTreeSet<String>>,
 }
 
 /// What the selected state holds (RFC 9051 §3.3).

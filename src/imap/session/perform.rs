@@ -152,14 +152,16 @@ impl Session {
     /// Switches on what is known of the names, and returns what was switched on.
     fn enable(&mut self, names: &[String]) -> Vec<&'static str> {
         let mut enabled = Vec::new();
-        let is_offered = |name: &str| !self.settings.disabled_capabilities.contains(name);
         for name in names {
+            if !self.is_offered(name) {
+                continue;
+            }
             match name.as_str() {
                 "IMAP4REV2" if self.settings.offer_rev2 && !self.dialect.rev2 => {
                     self.dialect.rev2 = true;
                     enabled.push("IMAP4rev2");
                 }
-                "UTF8=ACCEPT" if is_offered("UTF8=ACCEPT") && !self.dialect.utf8 => {
+                "UTF8=ACCEPT" if !self.dialect.utf8 => {
                     self.dialect.utf8 = true;
                     enabled.push("UTF8=ACCEPT");
                 }

@@ -1,7 +1,7 @@
 //! The loop: commands in, work out, answers in order.
 
 use super::activity::{Activity, Cursor, Job, Reading};
-use super::capabilities::{Circumstances, capabilities};
+use super::capabilities::{Circumstances, capabilities, is_offered};
 use super::idle::Idle;
 use super::reply::{CommandError, Completed, Responses, plain, tagged, text};
 use super::sync::tell_new_keywords;
@@ -19,6 +19,7 @@ use crate::imap::types::command::{Command, CommandBody};
 use crate::imap::types::core::Tag;
 use crate::imap::types::response::{Code, Text, Untagged};
 use crate::protocol::{HIGH_WATER_OCTETS, Patience, Step, Wait};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// What a command in the wrong state gets.
@@ -307,7 +308,23 @@ impl Session {
             tls: self.peer.tls.is_some(),
             may_start_tls: self.peer.may_start_tls,
         };
-        capabilities(&self.settings, now)
+        capabilities(&self.settings, self.disabled_for_account(), now)
+    }
+
+    /// True if a capability, in capitals, is switched off neither for all nor for the account: what a client may enable.
+    pub(super) fn is_offered(&self, name: &str) -> bool {
+        is_offered(&self.settings, self.disabled_for_account(), name)
+    }
+
+    /// What is switched off for the account; before login nothing.
+    fn disabled_for_account(&self) -> &BTreeSet<String> {
+        static NOTHING: BTreeSet<String> = BTreeSet::new();
+        match &self.state {
+            State::Authenticated(authenticated) | State::Selected(authenticated, _) => {
+                &authenticated.disabled_capabilities
+            }
+            State::NotAuthenticated | State::Logout => &NOTHING,
+        }
     }
 
     /// Where untagged responses go.

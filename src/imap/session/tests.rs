@@ -48,7 +48,7 @@ impl Authenticator for OpenDoor {
     fn begin(&self, attempt: Attempt, done: Box<dyn FnOnce(Outcome) + Send>) {
         done(Ok(Accepted {
             user: attempt.credentials.authcid.as_str().into(),
-            spool: None,
+            ..Accepted::default()
         }));
     }
 }
