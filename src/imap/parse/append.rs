@@ -2,9 +2,10 @@
 
 use super::core::{ParseResult, after_sp, astring, blanks, end, fail, literal_header, named, word};
 use super::date::date_time;
-use super::store::flag_list;
+use super::store::settable_flags;
 use crate::imap::types::command::{AppendMessage, AppendNext, CommandBody};
 use crate::imap::types::core::MailboxArg;
+use crate::mailbox::flag::NamedFlags;
 use nom::Parser;
 use nom::character::complete::char as octet;
 use nom::combinator::opt;
@@ -21,9 +22,12 @@ pub(super) fn append(input: &[u8]) -> ParseResult<'_, CommandBody> {
 /// `append-message = [SP flag-list] [SP date-time] SP append-data`
 ///
 /// `append-data = literal / literal8 / "UTF8" SP "(" literal8 ")"` (RFC 3516 §7, RFC 6855 §4), here up to the literal's octets.
-/// `\Recent` is passed over: programs that copy mail send what they saw.
+/// A list that begins is the flags' and nothing else, so that a bad flag is told as such.
 fn append_message(input: &[u8]) -> ParseResult<'_, AppendMessage> {
-    let (rest, flags) = opt(after_sp(flag_list)).parse(input)?;
+    let (rest, flags) = match after_sp(octet('(')).parse(input) {
+        Ok(_) => after_sp(settable_flags).parse(input)?,
+        Err(_) => (input, NamedFlags::default()),
+    };
     let (rest, internal_date) = match after_sp(octet('"')).parse(rest) {
         Ok(_) => {
             let (rest, date) = after_sp(date_time).parse(rest)?;
@@ -43,7 +47,7 @@ fn append_message(input: &[u8]) -> ParseResult<'_, AppendMessage> {
     Ok((
         rest,
         AppendMessage {
-            flags: flags.unwrap_or_default().flags,
+            flags,
             internal_date,
             literal,
             utf8: utf8.is_some(),

@@ -27,11 +27,11 @@ enum Flag {
 
 /// Flags of a STORE or APPEND.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct FlagList {
+struct FlagList {
     /// All but `\Recent`.
-    pub(super) flags: NamedFlags,
+    flags: NamedFlags,
     /// `\Recent` was among them.
-    pub(super) recent: bool,
+    recent: bool,
 }
 
 /// `store = "STORE" SP sequence-set SP store-att-flags`; what follows the name
@@ -75,12 +75,15 @@ fn action(input: &[u8]) -> ParseResult<'_, (FlagAction, bool)> {
     ))
 }
 
-/// `flag-list = "(" [flag *(SP flag)] ")"`
-pub(super) fn flag_list(input: &[u8]) -> ParseResult<'_, FlagList> {
+/// `flag-list = "(" [flag *(SP flag)] ")"` of flags for a new message; `flag` "Does not include "\Recent"" (RFC 9051 §9), which is ours to set
+pub(super) fn settable_flags(input: &[u8]) -> ParseResult<'_, NamedFlags> {
     let (rest, flags) = list0(flag).parse(input)?;
     match collect(flags) {
-        Some(list) => Ok((rest, list)),
         None => fail(input, "fewer flags"),
+        Some(list) if list.recent => {
+            fail(input, "flags without \\Recent, which only the server sets")
+        }
+        Some(list) => Ok((rest, list.flags)),
     }
 }
 
@@ -97,7 +100,7 @@ fn flag(input: &[u8]) -> ParseResult<'_, Flag> {
                 .is_some_and(|n| n.eq_ignore_ascii_case(name))
         });
         return known.map_or_else(
-            || fail(input, "a system flag that exists"),
+            || fail(input, "\\Answered, \\Flagged, \\Deleted, \\Seen, \\Draft or a keyword without backslash"),
             |flag| Ok((rest, Flag::System(flag))),
         );
     }

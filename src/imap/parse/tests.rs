@@ -184,7 +184,7 @@ const BAD: &[(&str, &str)] = &[
     ),
     (
         "STORE 1 FLAGS (\\Foo)",
-        "STORE: expected a system flag that exists",
+        "STORE: expected \\Answered, \\Flagged, \\Deleted, \\Seen, \\Draft or a keyword without backslash",
     ),
     ("SEARCH", "SEARCH: expected a blank"),
     ("SEARCH ", "SEARCH: expected a search criterion"),
@@ -222,6 +222,16 @@ const BAD: &[(&str, &str)] = &[
         "APPEND INBOX mail",
         "APPEND: expected the message as a literal",
     ),
+    (
+        "APPEND INBOX (\\Recent) {3+}",
+        "APPEND: expected flags without \\Recent, which only the server sets",
+    ),
+    (
+        "APPEND INBOX (x \\Foo) {3+}",
+        "APPEND: expected \\Answered, \\Flagged, \\Deleted, \\Seen, \\Draft or a keyword without backslash",
+    ),
+    ("APPEND INBOX (\\Seen {3+}", "APPEND: expected a flag"),
+    ("APPEND INBOX (\\) {3+}", "APPEND: expected an atom"),
     ("ENABLE", "ENABLE: expected a blank"),
     ("ID (\"a\")", "ID: expected a blank"),
     ("NOOP\0", "NOOP: expected the end of the command"),
@@ -558,8 +568,7 @@ fn append() {
     let (mailbox, message) = parse("INBOX {310}").unwrap();
     assert_eq!(mailbox, b"INBOX");
     assert_eq!(message.literal, literal(310, false, false));
-    let (_, message) =
-        parse("{3}\r\na b (\\Seen \\Recent x) \" 7-Feb-1994 21:52:25 -0800\" ~{0+}").unwrap();
+    let (_, message) = parse("{3}\r\na b (\\Seen x) \" 7-Feb-1994 21:52:25 -0800\" ~{0+}").unwrap();
     assert_eq!(message.literal, literal(0, true, true));
     assert_eq!(message.internal_date, Some(760_686_745));
     assert!(message.flags.system.has(SystemFlag::Seen));
@@ -570,6 +579,8 @@ fn append() {
         "x UTF8 ({5}",
         "x CATENATE (TEXT {5}",
         "x (\\Seen",
+        "x (\\Seen \\Recent) {3}",
+        "x (\\Foo) {3}",
         "x \"foo\" {3}",
         "x {5}\r\nhello",
     ] {
@@ -602,6 +613,10 @@ fn after_a_message() {
         append_next(b" (\\Seen) {3}\r\n", false),
         Ok(AppendNext::Message(AppendMessage { utf8: false, .. }))
     ));
+    assert_eq!(
+        append_next(b" (\\recent) {3}\r\n", false).unwrap_err().text,
+        "APPEND: expected flags without \\Recent, which only the server sets"
+    );
     assert!(matches!(
         append_next(b") UTF8 (~{3+}\r\n", true),
         Ok(AppendNext::Message(AppendMessage { utf8: true, .. }))
