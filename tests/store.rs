@@ -19,4 +19,5 @@ mod store {
     mod messages;
     mod others;
     pub(crate) mod spool;
+    mod trouble;
 }

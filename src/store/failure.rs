@@ -1,8 +1,14 @@
 //! What the system says, told twice: to the operator in the log, to the client as an [`Error`] without paths.
 
+use super::clock;
 use crate::mailbox::backend::Error;
 use std::io::{self, ErrorKind};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How often trouble that lasts is logged.
+const LOG_AGAIN: Duration = Duration::from_secs(60);
 
 /// Logs what went wrong where, once, and returns what the client may hear of it.
 pub(super) fn failed(operation: &'static str, path: &Path, cause: &io::Error) -> Error {
@@ -16,6 +22,28 @@ pub(super) fn failed(operation: &'static str, path: &Path, cause: &io::Error) ->
         "storage_failed"
     );
     for_client(cause)
+}
+
+/// Trouble with one thing that is asked for again and again, as by every message of one FETCH: logged when it begins, and again while it lasts.
+#[derive(Debug, Default)]
+pub(super) struct Lasting(AtomicU64);
+
+impl Lasting {
+    /// As [`failed`], but logged only if it was not for [`LOG_AGAIN`].
+    pub(super) fn failed(&self, operation: &'static str, path: &Path, cause: &io::Error) -> Error {
+        let now = clock::since_epoch(clock::now()).as_secs();
+        let logged = self.0.load(Ordering::Relaxed);
+        if logged > 0 && now.saturating_sub(logged) < LOG_AGAIN.as_secs() {
+            return for_client(cause);
+        }
+        self.0.store(now.max(1), Ordering::Relaxed);
+        failed(operation, path, cause)
+    }
+
+    /// What failed was done.
+    pub(super) fn end(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
 }
 
 /// As [`failed`], for trouble that costs one message, or is got around, and is mended by itself.

@@ -84,7 +84,11 @@ impl OpenMailbox {
     /// As [`OpenMailbox::open_message`].
     pub(super) fn date(&self, uid: Uid) -> Result<i64> {
         self.with_file(uid, "look at a message", |path| {
-            fs::metadata(path).map(|about| about.mtime())
+            let about = fs::metadata(path)?;
+            if !about.is_file() {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            Ok(about.mtime())
         })
     }
 

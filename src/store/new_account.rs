@@ -2,6 +2,8 @@
 
 use super::account::AccountState;
 use super::failure::{failed, noted};
+use super::uidlist::UidList;
+use super::uidlist_file::UidListFile;
 use super::{clock, spool, subscriptions};
 use crate::mailbox::backend::{Error, Result};
 use crate::mailbox::name::MailboxName;
@@ -44,6 +46,9 @@ impl AccountState {
             );
             return Err(Error::Unavailable);
         }
+        if !has_inbox {
+            self.refuse_if_robbed(user)?;
+        }
         spool::ensure_parents(root)
             .and_then(|()| self.folders.ensure_root())
             .map_err(|error| failed("make the spool", root, &error))?;
@@ -58,6 +63,30 @@ impl AccountState {
         }
         *is_ready = true;
         Ok(())
+    }
+
+    /// Refuses a spool whose `cur/` is missing though its UID list has messages: making an empty one would give them new UIDs if the old one
+    /// comes back, and hide from the owner that their mail is away.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]
+    fn refuse_if_robbed(&self, user: &str) -> Result<()> {
+        let root = self.folders.root();
+        let mut list = UidListFile::new(root);
+        list.look()
+            .map_err(|error| failed("read the UID list", root, &error))?;
+        let messages = list.list().map_or(0, UidList::len);
+        if messages == 0 {
+            return Ok(());
+        }
+        tracing::error!(
+            user,
+            path = ?root.join("cur"),
+            messages,
+            advice = "mount the volume or put the directory back; to give its messages up, make it empty, or remove dovecot-uidlist too",
+            "spool_incomplete"
+        );
+        Err(Error::Unavailable)
     }
 
     /// True if no mail program ever had this spool: the MTA made it with the first delivery, before the first login.

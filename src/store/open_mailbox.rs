@@ -9,7 +9,7 @@
 //!   system call.
 
 use super::account::AccountState;
-use super::failure::failed;
+use super::failure::{Lasting, failed};
 use super::filename::FileName;
 use super::files::{Files, NameHasher};
 use super::keyword_map::KeywordMap;
@@ -52,6 +52,8 @@ pub(super) struct OpenMailbox {
     pub(super) signal: Arc<Signal>,
     pub(super) hasher: NameHasher,
     maildrop: Maildrop,
+    /// The directories cannot be read.
+    pub(super) trouble: Lasting,
 }
 
 /// What is known of a mailbox on disk beside the names of its files.
@@ -131,6 +133,7 @@ impl OpenMailbox {
             signal: Arc::default(),
             hasher: NameHasher::default(),
             maildrop: Maildrop::default(),
+            trouble: Lasting::default(),
         })
     }
 
@@ -245,7 +248,7 @@ impl OpenMailbox {
             let path = self.path(uid).ok_or(Error::Expunged)?;
             match work(&path) {
                 Ok(value) => return Ok(value),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(error) if error.kind() == io::ErrorKind::NotFound || is_no_message(&path) => {
                     let mut disk = self.disk()?;
                     // another thread may have found it meanwhile
                     if self.path(uid).as_ref() == Some(&path) {
@@ -270,6 +273,11 @@ impl OpenMailbox {
             cur: is_known(Place::Cur, &disk.cur),
         }
     }
+}
+
+/// True if what stands at a path is no regular file, so that a look at the directory does not take it for a message.
+pub(super) fn is_no_message(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|about| !about.is_file())
 }
 
 /// Which directories nobody else had changed before we did.

@@ -131,6 +131,7 @@ impl OpenMailbox {
         }
         .map_err(|error| self.lost(&spool, &error))?;
         let cur = stamp(Place::Cur).map_err(|error| self.lost(&spool, &error))?;
+        self.trouble.end();
         let now = clock::since_epoch(clock::now());
         let whole =
             plan.whole || !disk.is_loaded || disk.joined == 0 || disk.cur.needs_reading(&cur, now);
@@ -155,7 +156,8 @@ impl OpenMailbox {
             self.vanish();
             return Error::NonExistent;
         }
-        failed("read the mailbox", spool.directory(), cause)
+        self.trouble
+            .failed("read the mailbox", spool.directory(), cause)
     }
 
     /// Reads what is new in the UID list; makes one if there is none.

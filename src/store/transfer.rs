@@ -8,7 +8,7 @@ use super::clock;
 use super::deliver::{Arrival, Incoming};
 use super::failure::{failed, noted};
 use super::filename::{FileName, with_sizes};
-use super::open_mailbox::{Disk, MAX_LOOKUPS, OpenMailbox, lock_both, sync_places};
+use super::open_mailbox::{Disk, MAX_LOOKUPS, OpenMailbox, is_no_message, lock_both, sync_places};
 use super::spool::{Place, Spool, move_file};
 use crate::durable::{self, Ownership};
 use crate::mailbox::backend::{Error, Result, Transferred};
@@ -219,6 +219,9 @@ impl Transfer<'_> {
             // gone: left out
             return Ok(true);
         };
+        if is_no_message(&from) {
+            return Ok(false);
+        }
         let names = &self.source.account.store.names;
         let unique = names.unique(clock::since_epoch(clock::now()));
         let crlf_octets = {
@@ -280,8 +283,15 @@ fn fresh_base(from: &Path, unique: &str) -> String {
 }
 
 /// Makes a second name for a file's octets, or where the file system has none, a second file with the same date.
+///
+/// # Errors
+/// [`io::ErrorKind::NotFound`] if it is no regular file by now, and what the system says.
 fn link_or_copy(from: &Path, to: &Path, like: &Ownership) -> io::Result<()> {
     match fs::hard_link(from, to) {
+        Ok(()) if is_no_message(to) => {
+            fs::remove_file(to)?;
+            Err(io::ErrorKind::NotFound.into())
+        }
         Err(error)
             if matches!(
                 error.kind(),

@@ -39,6 +39,7 @@
 //! | `storage_trouble` | warn | `operation`, `path`, `cause`, `advice` | the same, for what may pass by itself |
 //! | `spool_made` | info | `user`, `path`, `mailboxes` | a new account's Maildir was made |
 //! | `spool_missing` | error | `user`, `path`, `advice` | it is not there and may not be made |
+//! | `spool_incomplete` | error | `user`, `path`, `messages`, `advice` | its `cur/` is gone though the UID list has messages; logins are refused |
 //! | `new_mailbox_failed` | error | `user`, `mailbox`, `cause` | a mailbox of a new account could not be made |
 //! | `tmp_swept` | info | `path`, `removed` | old unfinished deliveries were removed |
 //! | `left_overs_swept` | info | `user`, `path`, `swept` | what a crash had left was removed |

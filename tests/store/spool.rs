@@ -1,14 +1,16 @@
 //! A spool for one test, and other programs that work in it.
 
-use restante::mailbox::backend::{Account, Backend, FlagChange, Mailbox};
+use restante::mailbox::backend::{Account, Backend, FlagChange, Mailbox, Result};
 use restante::mailbox::flag::{FlagAction, Flags, Keyword, NamedFlags, SystemFlag};
 use restante::mailbox::id::Uid;
 use restante::mailbox::name::{MailboxName, SpecialUse};
 use restante::mailbox::uid_set::UidSet;
 use restante::store::{NewMailbox, Settings, Store};
+use restante::telemetry::{self, Format};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A mailbox name with `/` between levels.
@@ -78,6 +80,31 @@ pub(crate) fn octets(mailbox: &dyn Mailbox, uid: Uid) -> Vec<u8> {
     mailbox.message(uid).unwrap().read_all().unwrap()
 }
 
+/// The log lines, from `info` upwards, of what is done on this thread.
+pub(crate) fn logged(work: impl FnOnce()) -> String {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = telemetry::subscriber(Format::Human, "info", move || writer.clone()).unwrap();
+    tracing::subscriber::with_default(subscriber, work);
+    let octets = lines.0.lock().unwrap().clone();
+    String::from_utf8(octets).unwrap()
+}
+
+/// Takes log lines.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The spool of the user `anna`.
 pub(crate) struct Spool {
     directory: tempfile::TempDir,
@@ -111,13 +138,22 @@ impl Spool {
     }
 
     fn account_with(&self, new_account: Vec<NewMailbox>) -> Arc<dyn Account> {
+        self.open(new_account).unwrap()
+    }
+
+    /// As [`Spool::account`], where that may fail.
+    pub(crate) fn try_account(&self) -> Result<Arc<dyn Account>> {
+        self.open(Vec::new())
+    }
+
+    fn open(&self, new_account: Vec<NewMailbox>) -> Result<Arc<dyn Account>> {
         let store = Store::new(Settings {
             spool: format!("{}/%{{user}}", self.directory.path().display()),
             new_account,
             poll_interval: Duration::from_secs(60),
             ..Settings::default()
         });
-        store.open_account(&store.locate("anna", None)).unwrap()
+        store.open_account(&store.locate("anna", None))
     }
 
     /// Appends a message by the store.
