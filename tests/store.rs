@@ -18,6 +18,7 @@ mod store {
     mod mailboxes;
     mod messages;
     mod others;
+    mod recent;
     pub(crate) mod spool;
     mod trouble;
 }

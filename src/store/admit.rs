@@ -94,6 +94,8 @@ impl OpenMailbox {
             .filter(|(_, i)| listing.place(*i) == Place::New)
             .map(|(uid, _)| *uid)
             .collect();
+        let root = self.account.folders.root();
+        let fresh = self.account.store.fresh.take(root, list.uid_validity());
         // without a reading that is sure, a record whose file was not found and those after it wait for the next look
         let put_off = joined
             .unmatched
@@ -108,6 +110,9 @@ impl OpenMailbox {
             let flagged = messages.set_flags(renamed);
             messages.mark_recent(recent);
             let added = messages.arrive(arrivals);
+            let is_there = |uid: &Uid| messages.position(*uid).is_some();
+            let fresh: Vec<Uid> = fresh.iter().filter(is_there).collect();
+            messages.mark_recent(fresh);
             messages.raise_uid_next(uid_next);
             expunged.or(flagged).or(added).is_some()
         };

@@ -365,6 +365,11 @@ impl OpenMailbox {
 
     /// Shows connections the messages that were put into this mailbox, if there are any connections.
     pub(super) fn show_arrivals(&self, disk: &mut Disk, arrivals: &[Arrival], given: &Given) {
+        if !disk.is_loaded || !given.is_direct {
+            let Placed { uid_validity, uids } = &given.placed;
+            let root = self.account.folders.root();
+            self.account.store.fresh.note(root, *uid_validity, uids);
+        }
         if !disk.is_loaded {
             return;
         }

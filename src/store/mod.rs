@@ -33,6 +33,7 @@ mod files;
 mod first_list;
 mod flags;
 mod folders;
+mod fresh;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod join;
@@ -61,6 +62,7 @@ use crate::mailbox::backend::{Account, Backend, Owner, Result};
 use crate::mailbox::name::{MailboxName, SpecialUse};
 use account::{AccountState, MaildirAccount};
 use filename::NameMaker;
+use fresh::Fresh;
 use kept::Kept;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -132,6 +134,7 @@ struct StoreState {
     names: NameMaker,
     watcher: Arc<Watcher>,
     kept: Kept,
+    fresh: Fresh,
 }
 
 impl Store {
@@ -148,6 +151,7 @@ impl Store {
                 names: NameMaker::new(&host, std::process::id(), first),
                 watcher: Watcher::new(settings.watch, settings.poll_interval),
                 kept: Kept::new(settings.kept_messages),
+                fresh: Fresh::default(),
                 settings,
             }),
             accounts: Mutex::default(),
