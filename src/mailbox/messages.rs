@@ -294,6 +294,17 @@ impl Messages {
         })
     }
 
+    /// The mod-sequence before the first expunge after `since`, or of the last change if there is no such expunge; none if the log does
+    /// not reach back that far.
+    pub fn last_before_expunge(&self, since: ModSeq) -> Option<ModSeq> {
+        let mut expunges = self
+            .changes_since(since)?
+            .filter(|change| change.kind == ChangeKind::Expunged);
+        Some(expunges.next().map_or(self.highest_mod_seq, |expunge| {
+            ModSeq(expunge.mod_seq.0.saturating_sub(1))
+        }))
+    }
+
     /// The messages expunged after `since`; none if that is not remembered: then all below the next UID that are not there.
     pub fn expunged_since(&self, since: ModSeq) -> Option<UidSet> {
         self.expunged.since(since)

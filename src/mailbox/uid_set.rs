@@ -102,6 +102,21 @@ impl UidSet {
     }
 }
 
+impl FromIterator<RangeInclusive<u32>> for UidSet {
+    /// The UIDs of ranges in any order.
+    fn from_iter<I: IntoIterator<Item = RangeInclusive<u32>>>(ranges: I) -> Self {
+        let pairs = ranges
+            .into_iter()
+            .map(|range| (*range.start(), *range.end()))
+            .filter(|(first, last)| first <= last);
+        let mut pairs: Vec<(u32, u32)> = pairs.collect();
+        pairs.sort_unstable();
+        let mut set = Self::new();
+        set.unite(&Self(pairs));
+        set
+    }
+}
+
 impl FromIterator<Uid> for UidSet {
     fn from_iter<I: IntoIterator<Item = Uid>>(uids: I) -> Self {
         let mut set = Self::new();
@@ -153,6 +168,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn is_made_of_ranges_in_any_order() {
+        let set: UidSet = [9..=12, 1..=1, 4..=6, 2..=2, 5..=7, 6..=6]
+            .into_iter()
+            .collect();
+        let ranges: Vec<_> = set.ranges().collect();
+        assert_eq!(ranges, [1..=2, 4..=7, 9..=12]);
     }
 
     #[test]

@@ -56,10 +56,12 @@ pub struct View {
     runs: Vec<Run>,
     /// Flag changes and arrivals up to here are told.
     told: ModSeq,
-    /// Expunges up to here are told; never later than `told`.
-    told_expunges: ModSeq,
+    /// Everything up to here is told, expunges too; never later than `told`.
+    settled: ModSeq,
     /// Changes made by this connection of which it needs no word (STORE … .SILENT).
     silenced: BTreeSet<ModSeq>,
+    /// Messages whose flags are to be told once more.
+    due: UidSet,
     recent: UidSet,
 }
 
@@ -68,7 +70,7 @@ impl View {
     pub fn open(messages: &mut Messages, claims: bool) -> Self {
         let mut view = Self {
             told: messages.highest_mod_seq(),
-            told_expunges: messages.highest_mod_seq(),
+            settled: messages.highest_mod_seq(),
             ..Self::default()
         };
         for uid in messages.uids() {
@@ -107,6 +109,12 @@ impl View {
     /// The mod-sequence up to which this connection knows flags and arrivals.
     pub const fn told(&self) -> ModSeq {
         self.told
+    }
+
+    /// The mod-sequence up to which this connection knows everything: what HIGHESTMODSEQ may be said to be while expunges are held
+    /// back (RFC 7162 §3.2).
+    pub const fn settled(&self) -> ModSeq {
+        self.settled
     }
 
     /// The number of a message in this view.
@@ -184,13 +192,18 @@ impl View {
         }
     }
 
+    /// Has the flags of messages told at the next [`View::sync`], changed or not.
+    pub fn remind(&mut self, uids: &UidSet) {
+        self.due.unite(uids);
+    }
+
     /// True if [`View::sync`] would find nothing.
     pub fn is_current(&self, messages: &Messages, expunges: Expunges) -> bool {
         let told = match expunges {
-            Expunges::Tell => self.told_expunges,
+            Expunges::Tell => self.settled,
             Expunges::Hold => self.told,
         };
-        told == messages.highest_mod_seq()
+        told == messages.highest_mod_seq() && self.due.is_empty()
     }
 
     /// Brings the view up to date, as far as `expunges` allows, and returns what the client must hear.
@@ -201,11 +214,14 @@ impl View {
         if self.is_current(messages, expunges) {
             return changes;
         }
-        let changed = self.changed_flags(messages);
+        let mut changed = self.changed_flags(messages);
+        changed.unite(&std::mem::take(&mut self.due));
         let recent_before = self.recent.len();
         if expunges == Expunges::Tell {
             changes.expunged = self.remove_expunged(messages);
-            self.told_expunges = messages.highest_mod_seq();
+            self.settled = messages.highest_mod_seq();
+        } else if let Some(settled) = messages.last_before_expunge(self.settled) {
+            self.settled = settled;
         }
         let known = self.last_uid().map_or(0, Uid::value);
         if claims {
@@ -252,7 +268,7 @@ impl View {
 
     /// Takes gone messages out of the view.
     fn remove_expunged(&mut self, messages: &Messages) -> Vec<(SeqNum, Uid)> {
-        let gone: Vec<(SeqNum, Uid)> = match messages.changes_since(self.told_expunges) {
+        let gone: Vec<(SeqNum, Uid)> = match messages.changes_since(self.settled) {
             Some(changes) => {
                 let mut uids = UidSet::new();
                 for change in changes.filter(|change| change.kind == ChangeKind::Expunged) {
@@ -378,13 +394,40 @@ mod tests {
         let mut view = View::open(&mut messages, false);
         messages.expunge(&[2, 3].iter().filter_map(|uid| Uid::new(*uid)).collect());
         assert!(!view.is_current(&messages, Expunges::Tell));
-        assert!(view.sync(&mut messages, Expunges::Hold, false).is_empty());
+        let seen = Flags::NONE.with(SystemFlag::Seen);
+        messages.set_flags([(Uid::new(4).unwrap(), seen)]);
+        let changes = view.sync(&mut messages, Expunges::Hold, false);
+        assert_eq!(numbers(changes.flags.into_iter()), [(4, 4)]);
         assert!(view.is_current(&messages, Expunges::Hold));
+        assert_eq!((view.settled(), view.told()), (ModSeq(1), ModSeq(3)));
         assert_eq!(view.len(), 4);
         let changes = view.sync(&mut messages, Expunges::Tell, false);
         assert_eq!(numbers(changes.expunged.into_iter()), [(3, 3), (2, 2)]);
         assert_eq!(numbers(view.iter()), [(1, 1), (2, 4)]);
         assert!(view.is_current(&messages, Expunges::Tell));
+        assert_eq!(view.settled(), ModSeq(3));
+    }
+
+    #[test]
+    fn what_is_no_expunge_settles_at_once() {
+        let mut messages = messages(&[1, 2]);
+        let mut view = View::open(&mut messages, false);
+        let seen = Flags::NONE.with(SystemFlag::Seen);
+        messages.set_flags([(Uid::MIN, seen)]);
+        view.sync(&mut messages, Expunges::Hold, false);
+        assert_eq!(view.settled(), messages.highest_mod_seq());
+        assert!(view.is_current(&messages, Expunges::Tell));
+    }
+
+    #[test]
+    fn flags_that_are_due_are_told_once() {
+        let mut messages = messages(&[1, 2]);
+        let mut view = View::open(&mut messages, false);
+        view.remind(&[Uid::MIN].into_iter().collect());
+        assert!(!view.is_current(&messages, Expunges::Hold));
+        let changes = view.sync(&mut messages, Expunges::Hold, false);
+        assert_eq!(numbers(changes.flags.into_iter()), [(1, 1)]);
+        assert!(view.sync(&mut messages, Expunges::Hold, false).is_empty());
     }
 
     #[test]

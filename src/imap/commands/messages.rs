@@ -5,6 +5,7 @@ use crate::imap::session::reply::CommandError;
 use crate::imap::types::sequence::{SeqBound, SeqRange, SequenceSet};
 use crate::mailbox::id::{SeqNum, Uid};
 use crate::mailbox::uid_set::UidSet;
+use std::ops::RangeInclusive;
 
 /// The messages of a set, each once, rising.
 ///
@@ -58,6 +59,20 @@ pub(crate) fn resolve_uids(
 ) -> Result<UidSet, CommandError> {
     let messages = resolve(set, uid, selected)?;
     Ok(messages.into_iter().map(|(_, uid)| uid).collect())
+}
+
+/// Rising numbers as ranges.
+pub(crate) fn collapse(numbers: impl IntoIterator<Item = u32>) -> Vec<RangeInclusive<u32>> {
+    let mut ranges: Vec<RangeInclusive<u32>> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some(range) if range.end().checked_add(1) == Some(number) => {
+                *range = *range.start()..=number;
+            }
+            _ => ranges.push(number..=number),
+        }
+    }
+    ranges
 }
 
 /// Ranges with their ends in order, rising, not overlapping; `*` is `last`.

@@ -1,4 +1,4 @@
-//! SELECT and EXAMINE (RFC 9051 §6.3.2, §6.3.3).
+//! SELECT and EXAMINE (RFC 9051 §6.3.2, §6.3.3). HIGHESTMODSEQ is told to all (RFC 7162 §3.1.2).
 
 use super::Context;
 use super::list::attributes_of;
@@ -34,6 +34,7 @@ pub(crate) fn select(
     let selected = Selected::open_telling(opened, name, read_only, |messages, view| {
         tell_flags(messages, read_only, out);
         tell_numbers(messages, view, context.dialect.rev2, out);
+        out.ok(Code::HighestModSeq(view.settled()), "Highest");
     });
     let code = if read_only {
         Code::ReadOnly

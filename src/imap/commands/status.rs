@@ -1,4 +1,4 @@
-//! STATUS (RFC 9051 §6.3.11, RFC 8438, RFC 7889).
+//! STATUS (RFC 9051 §6.3.11, RFC 8438, RFC 7889, RFC 7162 §3.1.7).
 
 use super::Context;
 use crate::imap::session::Selected;
@@ -55,6 +55,7 @@ pub(crate) fn status_items(
             StatusItem::Deleted => status.counts.deleted.into(),
             StatusItem::Size => status.size?,
             StatusItem::AppendLimit => append_limit,
+            StatusItem::HighestModSeq => status.highest_mod_seq.0,
         })
     };
     items

@@ -177,10 +177,10 @@ mod tests {
                 out.extend_from_slice(b"\r\n");
             });
             let command = crate::imap::parse::command(&line).unwrap();
-            let crate::imap::types::command::CommandBody::Select(mailbox) = command.body else {
+            let crate::imap::types::command::CommandBody::Select(select) = command.body else {
                 panic!()
             };
-            prop_assert_eq!(mailbox.0, text);
+            prop_assert_eq!(select.mailbox.0, text);
         }
     }
 }

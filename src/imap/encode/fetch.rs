@@ -9,7 +9,7 @@ use crate::encoding::date::format_internal;
 use crate::imap::types::fetch::{FetchItem, Section, SectionText};
 use crate::imap::types::response::FlagList;
 use crate::imap::types::sequence::OctetWindow;
-use crate::mailbox::id::{SeqNum, Uid};
+use crate::mailbox::id::{ModSeq, SeqNum, Uid};
 use crate::message::envelope::Envelope;
 use crate::message::structure::Message;
 use std::num::NonZeroU32;
@@ -55,6 +55,13 @@ impl<'a> FetchWriter<'a> {
         push_list(all, self.out, |flag, out| {
             out.extend_from_slice(flag.as_bytes())
         });
+    }
+
+    /// `MODSEQ (n)`
+    pub(crate) fn mod_seq(&mut self, mod_seq: ModSeq) {
+        self.name(b"MODSEQ (");
+        push_number(mod_seq.0, self.out);
+        self.out.push(b')');
     }
 
     /// `INTERNALDATE date-time`, from seconds since 1970
@@ -172,6 +179,7 @@ const fn simple_name(item: &FetchItem) -> &'static [u8] {
     match item {
         FetchItem::Uid => b"UID",
         FetchItem::Flags => b"FLAGS",
+        FetchItem::ModSeq => b"MODSEQ",
         FetchItem::InternalDate => b"INTERNALDATE",
         FetchItem::Rfc822Size => b"RFC822.SIZE",
         FetchItem::Envelope => b"ENVELOPE",

@@ -184,6 +184,11 @@ impl Reader<'_> {
             ("UID" | "RFC822.SIZE", false) | ("BINARY.SIZE", true) => self.number().map(drop),
             ("INTERNALDATE", false) => self.string().map(drop),
             ("FLAGS", false) => self.flags(),
+            ("MODSEQ", false) => {
+                self.expect("(")?;
+                self.number()?;
+                self.expect(")")
+            }
             ("ENVELOPE", false) => self.envelope(),
             ("BODY", false) => self.body(false),
             ("BODYSTRUCTURE", false) => self.body(true),

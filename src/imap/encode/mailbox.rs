@@ -3,6 +3,7 @@
 use super::core::{push_astring, push_list, push_number, push_ranges, push_string};
 use crate::imap::types::list::{ListAttribute, StatusItem};
 use crate::imap::types::response::{ESearch, ListEntry};
+use crate::mailbox::id::ModSeq;
 
 /// `LIST` or `LSUB` and `mailbox-list`
 pub(super) fn push_list_entry(entry: &ListEntry, utf8: bool, out: &mut Vec<u8>) {
@@ -93,6 +94,21 @@ const fn status_name(item: StatusItem) -> &'static [u8] {
         StatusItem::Deleted => b"DELETED",
         StatusItem::Size => b"SIZE",
         StatusItem::AppendLimit => b"APPENDLIMIT",
+        StatusItem::HighestModSeq => b"HIGHESTMODSEQ",
+    }
+}
+
+/// `"SEARCH" [1*(SP nz-number) SP search-sort-mod-seq]` (RFC 7162 §7)
+pub(super) fn push_search(numbers: &[u32], mod_seq: Option<ModSeq>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"SEARCH");
+    for number in numbers {
+        out.push(b' ');
+        push_number((*number).into(), out);
+    }
+    if let Some(mod_seq) = mod_seq {
+        out.extend_from_slice(b" (MODSEQ ");
+        push_number(mod_seq.0, out);
+        out.push(b')');
     }
 }
 
@@ -120,5 +136,9 @@ pub(super) fn push_esearch(result: &ESearch, out: &mut Vec<u8>) {
     if !result.all.is_empty() {
         out.extend_from_slice(b" ALL ");
         push_ranges(result.all.iter().cloned(), out);
+    }
+    if let Some(mod_seq) = result.mod_seq {
+        out.extend_from_slice(b" MODSEQ ");
+        push_number(mod_seq.0, out);
     }
 }

@@ -13,7 +13,7 @@ mod mailbox;
 mod status;
 mod structure;
 
-use self::core::{push_joined, push_list, push_number, push_string};
+use self::core::{push_joined, push_list, push_number, push_ranges, push_string};
 use super::types::response::{Tagged, Untagged};
 
 /// Appends an untagged response. `utf8`: 8-bit octets may stand in quoted strings (UTF8=ACCEPT or IMAP4rev2 was enabled).
@@ -49,17 +49,19 @@ pub(crate) fn untagged(response: &Untagged, utf8: bool, out: &mut Vec<u8>) {
                 out.extend_from_slice(flag.as_bytes())
             });
         }
-        Untagged::Search(numbers) => {
-            out.extend_from_slice(b"SEARCH");
-            for number in numbers {
-                out.push(b' ');
-                push_number((*number).into(), out);
-            }
-        }
+        Untagged::Search(numbers, mod_seq) => mailbox::push_search(numbers, *mod_seq, out),
         Untagged::ESearch(result) => mailbox::push_esearch(result, out),
         Untagged::Exists(messages) => push_numbered(*messages, b" EXISTS", out),
         Untagged::Recent(messages) => push_numbered(*messages, b" RECENT", out),
         Untagged::Expunge(seq_num) => push_numbered(seq_num.value(), b" EXPUNGE", out),
+        Untagged::Vanished { earlier, uids } => {
+            out.extend_from_slice(if *earlier {
+                b"VANISHED (EARLIER) "
+            } else {
+                b"VANISHED "
+            });
+            push_ranges(uids.iter().cloned(), out);
+        }
         Untagged::Id(fields) => push_id(fields, utf8, out),
     }
     out.extend_from_slice(b"\r\n");

@@ -1,6 +1,6 @@
 //! Status responses: OK, NO, BAD, BYE, their codes and texts (RFC 9051 §7.1).
 
-use super::core::{push_joined, push_list, push_number, push_string, push_uid_set};
+use super::core::{push_joined, push_list, push_number, push_ranges, push_string, push_uid_set};
 use crate::imap::types::capability::Capability;
 use crate::imap::types::response::{Code, Condition, Text};
 
@@ -91,6 +91,10 @@ fn push_code(code: &Code, out: &mut Vec<u8>) {
             });
         }
         Code::HighestModSeq(mod_seq) => push_value(mod_seq.0, out),
+        Code::Modified(set) => {
+            out.push(b' ');
+            push_ranges(set.iter().cloned(), out);
+        }
         Code::UidNext(uid) => push_value(uid.value().into(), out),
         Code::UidValidity(validity) => push_value(validity.value().into(), out),
         Code::Unseen(seq_num) => push_value(seq_num.value().into(), out),
@@ -138,6 +142,7 @@ const fn name(code: &Code) -> &'static str {
         Code::HighestModSeq(_) => "HIGHESTMODSEQ",
         Code::InUse => "INUSE",
         Code::Limit => "LIMIT",
+        Code::Modified(_) => "MODIFIED",
         Code::NonExistent => "NONEXISTENT",
         Code::NoPerm => "NOPERM",
         Code::NotSaved => "NOTSAVED",

@@ -256,8 +256,26 @@ fn mailbox_responses() {
             Untagged::Flags(vec!["\\Answered".into(), "$Junk".into()]),
             "* FLAGS (\\Answered $Junk)\r\n",
         ),
-        (Untagged::Search(vec![2, 3, 6]), "* SEARCH 2 3 6\r\n"),
-        (Untagged::Search(vec![]), "* SEARCH\r\n"),
+        (Untagged::Search(vec![2, 3, 6], None), "* SEARCH 2 3 6\r\n"),
+        (Untagged::Search(vec![], None), "* SEARCH\r\n"),
+        (
+            Untagged::Search(vec![2, 5], Some(ModSeq(917_162_500))),
+            "* SEARCH 2 5 (MODSEQ 917162500)\r\n",
+        ),
+        (
+            Untagged::Vanished {
+                earlier: false,
+                uids: vec![405..=405, 407..=410],
+            },
+            "* VANISHED 405,407:410\r\n",
+        ),
+        (
+            Untagged::Vanished {
+                earlier: true,
+                uids: vec![1..=4_294_967_295],
+            },
+            "* VANISHED (EARLIER) 1:4294967295\r\n",
+        ),
         (Untagged::Exists(23), "* 23 EXISTS\r\n"),
         (Untagged::Recent(0), "* 0 RECENT\r\n"),
         (Untagged::Expunge(SeqNum::at(43)), "* 44 EXPUNGE\r\n"),

@@ -2,6 +2,7 @@
 
 use crate::imap::types::command::LiteralHeader;
 use crate::imap::types::core::{Octets, Tag};
+use crate::mailbox::id::ModSeq;
 use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::{tag_no_case, take, take_while, take_while1};
@@ -273,6 +274,11 @@ pub(super) fn nz_number(input: &[u8]) -> ParseResult<'_, std::num::NonZeroU32> {
         Some(number) => Ok((rest, number)),
         None => fail(input, "a number above 0"),
     }
+}
+
+/// `mod-sequence-valzer = "0" / mod-sequence-value`, below 2^63 (RFC 7162 §7)
+pub(super) fn mod_sequence(input: &[u8]) -> ParseResult<'_, ModSeq> {
+    map(named("a mod-sequence", number64), ModSeq).parse(input)
 }
 
 /// The name of a command, option or item: letters, digits, `.`, `-`, `=`, `+` … in capitals.

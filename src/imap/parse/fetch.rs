@@ -1,15 +1,19 @@
 //! FETCH (RFC 9051 §6.4.5).
 
-use super::core::{ParseResult, after_sp, astring, fail, list1, named, number64, nz_number, word};
+use super::core::{
+    ParseResult, after_sp, astring, fail, list1, mod_sequence, name, named, number64, nz_number,
+    word,
+};
 use super::sequence::sequence_set;
 use crate::imap::types::command::CommandBody;
-use crate::imap::types::fetch::{FetchItem, Section, SectionText};
+use crate::imap::types::fetch::{FetchItem, FetchModifiers, Section, SectionText};
 use crate::imap::types::sequence::OctetWindow;
+use crate::mailbox::id::ModSeq;
 use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::{tag_no_case, take_while1};
 use nom::character::complete::char as octet;
-use nom::combinator::{cut, map, map_opt, opt, value};
+use nom::combinator::{cut, map, map_opt, opt, peek, value};
 use nom::multi::separated_list1;
 use nom::sequence::{delimited, preceded};
 use std::num::{NonZeroU32, NonZeroU64};
@@ -23,8 +27,8 @@ const MAX_HEADER_NAMES: usize = 256;
 /// Longest part number, in levels.
 const MAX_PART_LEVELS: usize = 256;
 
-/// `fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")")`; what follows the
-/// name
+/// `fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")")
+/// [fetch-modifiers]`; what follows the name
 pub(super) fn fetch(uid: bool) -> impl FnMut(&[u8]) -> ParseResult<'_, CommandBody> {
     move |input| {
         let (rest, set) = after_sp(sequence_set).parse(input)?;
@@ -40,7 +44,57 @@ pub(super) fn fetch(uid: bool) -> impl FnMut(&[u8]) -> ParseResult<'_, CommandBo
                 return fail(rest, "fewer data items");
             }
         }
-        Ok((rest, CommandBody::Fetch { uid, set, items }))
+        let modifiers = preceded(peek(octet('(')), cut(fetch_modifiers(uid)));
+        let (rest, modifiers) = opt(after_sp(modifiers)).parse(rest)?;
+        let body = CommandBody::Fetch {
+            uid,
+            set,
+            items,
+            modifiers: modifiers.unwrap_or_default(),
+        };
+        Ok((rest, body))
+    }
+}
+
+/// A modifier with its value.
+#[derive(Debug)]
+enum Modifier {
+    /// CHANGEDSINCE
+    ChangedSince(ModSeq),
+    /// VANISHED
+    Vanished,
+}
+
+/// `fetch-modifiers = SP "(" fetch-modifier *(SP fetch-modifier) ")"` (RFC 4466 §2.4), each once
+fn fetch_modifiers(uid: bool) -> impl FnMut(&[u8]) -> ParseResult<'_, FetchModifiers> {
+    move |input| {
+        let (rest, given) = list1(fetch_modifier).parse(input)?;
+        let mut modifiers = FetchModifiers::default();
+        for modifier in given {
+            let is_repeated = match modifier {
+                Modifier::ChangedSince(mod_seq) => {
+                    modifiers.changed_since.replace(mod_seq).is_some()
+                }
+                Modifier::Vanished => std::mem::replace(&mut modifiers.vanished, true),
+            };
+            if is_repeated {
+                return fail(input, "each modifier once");
+            }
+        }
+        if modifiers.vanished && (!uid || modifiers.changed_since.is_none()) {
+            return fail(input, "VANISHED in UID FETCH and beside CHANGEDSINCE only");
+        }
+        Ok((rest, modifiers))
+    }
+}
+
+/// `"CHANGEDSINCE" SP mod-sequence-value / "VANISHED"` (RFC 7162 §7); 0 is taken too
+fn fetch_modifier(input: &[u8]) -> ParseResult<'_, Modifier> {
+    let (rest, word) = named("a modifier of FETCH", name).parse(input)?;
+    match word.as_str() {
+        "CHANGEDSINCE" => map(after_sp(mod_sequence), Modifier::ChangedSince).parse(rest),
+        "VANISHED" => Ok((rest, Modifier::Vanished)),
+        _ => fail(input, "modifiers of FETCH that are offered"),
     }
 }
 
@@ -72,6 +126,7 @@ fn fetch_att(input: &[u8]) -> ParseResult<'_, FetchItem> {
     let item = match (name.to_ascii_uppercase().as_slice(), has_section) {
         (b"UID", false) => FetchItem::Uid,
         (b"FLAGS", false) => FetchItem::Flags,
+        (b"MODSEQ", false) => FetchItem::ModSeq,
         (b"INTERNALDATE", false) => FetchItem::InternalDate,
         (b"RFC822.SIZE", false) => FetchItem::Rfc822Size,
         (b"ENVELOPE", false) => FetchItem::Envelope,
@@ -174,7 +229,7 @@ fn section_msgtext(input: &[u8]) -> ParseResult<'_, SectionText> {
 fn word_before_bracket<'a>(
     word: &'static str,
 ) -> impl Parser<&'a [u8], Output = (), Error = super::core::Expected> {
-    value((), (tag_no_case(word), nom::combinator::peek(octet(']'))))
+    value((), (tag_no_case(word), peek(octet(']'))))
 }
 
 /// `header-list = "(" header-fld-name *(SP header-fld-name) ")"`

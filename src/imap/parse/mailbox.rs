@@ -193,7 +193,8 @@ fn status_items(input: &[u8]) -> ParseResult<'_, Vec<StatusItem>> {
     Ok((rest, items))
 }
 
-/// `status-att = "MESSAGES" / "UIDNEXT" / "UIDVALIDITY" / "UNSEEN" / "DELETED" / "SIZE"`, RECENT of RFC 3501, APPENDLIMIT of RFC 7889
+/// `status-att = "MESSAGES" / "UIDNEXT" / "UIDVALIDITY" / "UNSEEN" / "DELETED" / "SIZE"`, RECENT of RFC 3501, APPENDLIMIT of RFC 7889,
+/// HIGHESTMODSEQ of RFC 7162
 fn status_att(input: &[u8]) -> ParseResult<'_, StatusItem> {
     let (rest, att) = named("a status item", name).parse(input)?;
     let item = match att.as_str() {
@@ -205,6 +206,7 @@ fn status_att(input: &[u8]) -> ParseResult<'_, StatusItem> {
         "DELETED" => StatusItem::Deleted,
         "SIZE" => StatusItem::Size,
         "APPENDLIMIT" => StatusItem::AppendLimit,
+        "HIGHESTMODSEQ" => StatusItem::HighestModSeq,
         _ => return fail(input, "status items that are offered"),
     };
     Ok((rest, item))

@@ -13,6 +13,7 @@ mod fetch;
 pub(crate) mod fuzzing;
 mod mailbox;
 mod search;
+mod select;
 mod sequence;
 mod store;
 
@@ -165,8 +166,8 @@ fn arguments<'a>(name: &str, uid: bool, input: &'a [u8]) -> Option<ParseResult<'
         ("LOGIN", false) => extension::login(input),
         ("ID", false) => extension::id(input),
         ("ENABLE", false) => extension::enable(input),
-        ("SELECT", false) => with_mailbox(input, CommandBody::Select),
-        ("EXAMINE", false) => with_mailbox(input, CommandBody::Examine),
+        ("SELECT", false) => map(select::select, CommandBody::Select).parse(input),
+        ("EXAMINE", false) => map(select::select, CommandBody::Examine).parse(input),
         ("DELETE", false) => with_mailbox(input, CommandBody::Delete),
         ("SUBSCRIBE", false) => with_mailbox(input, CommandBody::Subscribe),
         ("UNSUBSCRIBE", false) => with_mailbox(input, CommandBody::Unsubscribe),

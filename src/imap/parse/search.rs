@@ -4,20 +4,22 @@
 //! become one list, so that what nests deeper than [`MAX_DEPTH`] is nonsense.
 
 use super::core::{
-    Expected, ParseResult, after_sp, astring, blanks, closing, end, fail, list0, name, named,
-    number64, nz_number, sp, word,
+    Expected, ParseResult, after_sp, astring, blanks, closing, end, fail, is_atom_char, list0,
+    mod_sequence, name, named, number64, nz_number, quoted, sp, word,
 };
 use super::date::date;
 use super::sequence::sequence_set;
 use super::store::keyword;
 use crate::imap::types::command::CommandBody;
+use crate::imap::types::core::Octets;
 use crate::imap::types::search::{DateKind, DateTest, Search, SearchKey, SearchReturns};
 use crate::mailbox::flag::SystemFlag;
+use crate::mailbox::id::ModSeq;
 use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::take_while1;
 use nom::character::complete::char as octet;
-use nom::combinator::{cut, map, opt};
+use nom::combinator::{cut, map, opt, peek, verify};
 use nom::sequence::preceded;
 
 /// Deepest nesting of NOT, OR and parentheses, where it is not a chain of the same.
@@ -242,6 +244,7 @@ fn simple_key(input: &[u8]) -> ParseResult<'_, SearchKey> {
         b"LARGER" => return keyed(rest, number64, SearchKey::Larger),
         b"SMALLER" => return keyed(rest, number64, SearchKey::Smaller),
         b"UID" => return keyed(rest, sequence_set, SearchKey::Uid),
+        b"MODSEQ" => return keyed(rest, search_mod_sequence, SearchKey::ModSeq),
         b"OLDER" => return keyed(rest, nz_number, |secs| within(true, secs)),
         b"YOUNGER" => return keyed(rest, nz_number, |secs| within(false, secs)),
         name => match (flag_key(name), date_key(name)) {
@@ -263,6 +266,25 @@ fn keyed<'a, O>(
 ) -> ParseResult<'a, SearchKey> {
     let (rest, value) = after_sp(argument).parse(input)?;
     Ok((rest, key(value)))
+}
+
+/// `[entry-name SP entry-type-req SP] mod-sequence-valzer` of MODSEQ (RFC 7162 §7). A message has one mod-sequence for all of its
+/// flags, so that the entry changes nothing (§3.1.5).
+fn search_mod_sequence(input: &[u8]) -> ParseResult<'_, ModSeq> {
+    let is_flag = |name: &Octets| {
+        let flag = name.strip_prefix(b"/flags/").unwrap_or_default();
+        let flag = flag.strip_prefix(b"\\").unwrap_or(flag);
+        !flag.is_empty() && flag.iter().all(|b| is_atom_char(*b))
+    };
+    let entry_name = named("the name of a flag's entry", verify(quoted, is_flag));
+    let entry_type = alt((word("priv"), word("shared"), word("all")));
+    let entry = (
+        entry_name,
+        after_sp(named("priv, shared or all", entry_type)),
+        sp,
+    );
+    let (rest, _) = opt(preceded(peek(octet('"')), cut(entry))).parse(input)?;
+    mod_sequence(rest)
 }
 
 /// `"OLDER" SP nz-number / "YOUNGER" SP nz-number` (RFC 5032 §4)

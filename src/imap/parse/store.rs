@@ -1,15 +1,17 @@
 //! STORE, and lists of flags.
 
-use super::core::{ParseResult, after_sp, atom, fail, list0, named, sp};
+use super::core::{ParseResult, after_sp, atom, fail, list0, list1, mod_sequence, named, sp, word};
 use super::sequence::sequence_set;
 use crate::imap::types::command::Store;
 use crate::mailbox::flag::{FlagAction, Keyword, NamedFlags, SystemFlag};
+use crate::mailbox::id::ModSeq;
 use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::tag_no_case;
 use nom::character::complete::char as octet;
-use nom::combinator::{map, opt, value};
+use nom::combinator::{cut, map, opt, peek, value};
 use nom::multi::separated_list1;
+use nom::sequence::preceded;
 
 /// Most flags in one list; a mailbox holds 64.
 const MAX_FLAGS: usize = 512;
@@ -34,12 +36,14 @@ struct FlagList {
     recent: bool,
 }
 
-/// `store = "STORE" SP sequence-set SP store-att-flags`; what follows the name
+/// `store = "STORE" SP sequence-set [store-modifiers] SP store-att-flags`; what follows the name
 ///
 /// `store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag)))`
 pub(super) fn store(uid: bool) -> impl FnMut(&[u8]) -> ParseResult<'_, Store> {
     move |input| {
         let (rest, set) = after_sp(sequence_set).parse(input)?;
+        let modifiers = preceded(peek(octet('(')), cut(store_modifiers));
+        let (rest, unchanged_since) = opt(after_sp(modifiers)).parse(rest)?;
         let (rest, (action, silent)) =
             after_sp(named("FLAGS, +FLAGS or -FLAGS", action)).parse(rest)?;
         let bare = separated_list1(sp, flag);
@@ -56,8 +60,26 @@ pub(super) fn store(uid: bool) -> impl FnMut(&[u8]) -> ParseResult<'_, Store> {
                 silent,
                 flags: list.flags,
                 names_recent: list.recent,
+                unchanged_since,
             },
         ))
+    }
+}
+
+/// `store-modifiers = SP "(" store-modifier *(SP store-modifier) ")"` (RFC 4466 §2.5); the only one is UNCHANGEDSINCE, once
+/// (RFC 7162 §7)
+fn store_modifiers(input: &[u8]) -> ParseResult<'_, ModSeq> {
+    let modifier = preceded(
+        named(
+            "a modifier of STORE that is offered",
+            word("UNCHANGEDSINCE"),
+        ),
+        after_sp(mod_sequence),
+    );
+    let (rest, given) = list1(modifier).parse(input)?;
+    match given.as_slice() {
+        [mod_seq] => Ok((rest, *mod_seq)),
+        _ => fail(input, "UNCHANGEDSINCE once"),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::imap::types::fetch::{FetchItem, SectionText};
 use crate::imap::types::list::StatusItem;
 use crate::imap::types::search::{DateKind, DateTest, Search, SearchKey};
 use crate::mailbox::flag::{FlagAction, SystemFlag};
+use crate::mailbox::id::ModSeq;
 
 /// Parses one line without its end.
 fn parse(line: &str) -> Result<CommandBody, String> {
@@ -40,8 +41,18 @@ const GOOD: &[(&str, &str)] = &[
     ("CLOSE", "Close"),
     ("UNSELECT", "Unselect"),
     ("EXPUNGE", "Expunge"),
-    ("SELECT INBOX", "Select(MailboxArg(<INBOX>))"),
-    ("EXAMINE  \"a b\"", "Examine(MailboxArg(<a b>))"),
+    (
+        "SELECT INBOX",
+        "Select(Select { mailbox: MailboxArg(<INBOX>), condstore: false, qresync: None })",
+    ),
+    (
+        "EXAMINE  \"a b\"",
+        "Examine(Select { mailbox: MailboxArg(<a b>), condstore: false, qresync: None })",
+    ),
+    (
+        "EXAMINE a (condstore)",
+        "Examine(Select { mailbox: MailboxArg(<a>), condstore: true, qresync: None })",
+    ),
     ("DELETE {3}\r\na b", "Delete(MailboxArg(<a b>))"),
     ("SUBSCRIBE a]b", "Subscribe(MailboxArg(<a]b>))"),
     ("UNSUBSCRIBE \"\"", "Unsubscribe(MailboxArg(<>))"),
@@ -62,8 +73,8 @@ const GOOD: &[(&str, &str)] = &[
         "Create { mailbox: MailboxArg(<x>), special_use: [], unknown_use: false }",
     ),
     (
-        "STATUS INBOX (messages UIDNEXT UNSEEN MESSAGES)",
-        "Status { mailbox: MailboxArg(<INBOX>), items: [Messages, UidNext, Unseen] }",
+        "STATUS INBOX (messages UIDNEXT HIGHESTMODSEQ MESSAGES)",
+        "Status { mailbox: MailboxArg(<INBOX>), items: [Messages, UidNext, HighestModSeq] }",
     ),
     (
         "ENABLE imap4rev2 UTF8=ACCEPT",
@@ -236,6 +247,67 @@ const BAD: &[(&str, &str)] = &[
     ("ID (\"a\")", "ID: expected a blank"),
     ("NOOP\0", "NOOP: expected the end of the command"),
     ("NOOP\rX", "NOOP: expected the end of the command"),
+    (
+        "SELECT INBOX (FOO)",
+        "SELECT: expected parameters of SELECT that are offered",
+    ),
+    (
+        "SELECT INBOX (CONDSTORE condstore)",
+        "SELECT: expected each parameter once",
+    ),
+    ("SELECT INBOX ()", "SELECT: expected a parameter"),
+    (
+        "SELECT INBOX (QRESYNC (0 1))",
+        "SELECT: expected UIDVALIDITY",
+    ),
+    (
+        "SELECT INBOX (QRESYNC (1 9223372036854775808))",
+        "SELECT: expected a mod-sequence",
+    ),
+    ("SELECT INBOX (QRESYNC (1 2 1:*))", "SELECT: expected )"),
+    (
+        "SELECT INBOX (QRESYNC (1 2 1:3 (2,1 3,4)))",
+        "SELECT: expected )",
+    ),
+    ("FETCH 1 FLAGS ()", "FETCH: expected a modifier of FETCH"),
+    (
+        "FETCH 1 FLAGS (FOO 1)",
+        "FETCH: expected modifiers of FETCH that are offered",
+    ),
+    (
+        "FETCH 1 FLAGS (CHANGEDSINCE 1 CHANGEDSINCE 2)",
+        "FETCH: expected each modifier once",
+    ),
+    (
+        "FETCH 1 FLAGS (CHANGEDSINCE 9223372036854775808)",
+        "FETCH: expected a mod-sequence",
+    ),
+    (
+        "FETCH 1 FLAGS (CHANGEDSINCE 1 VANISHED)",
+        "FETCH: expected VANISHED in UID FETCH and beside CHANGEDSINCE only",
+    ),
+    (
+        "UID FETCH 1 FLAGS (VANISHED)",
+        "FETCH: expected VANISHED in UID FETCH and beside CHANGEDSINCE only",
+    ),
+    (
+        "STORE 1 (UNCHANGEDSINCE 1 UNCHANGEDSINCE 2) FLAGS ()",
+        "STORE: expected UNCHANGEDSINCE once",
+    ),
+    (
+        "STORE 1 (FOO) FLAGS ()",
+        "STORE: expected a modifier of STORE that is offered",
+    ),
+    ("SEARCH MODSEQ", "SEARCH: expected a blank"),
+    ("SEARCH MODSEQ x", "SEARCH: expected a mod-sequence"),
+    (
+        "SEARCH MODSEQ \"/flags/\" all 1",
+        "SEARCH: expected the name of a flag's entry",
+    ),
+    (
+        "SEARCH MODSEQ \"/flags/$x\" public 1",
+        "SEARCH: expected priv, shared or all",
+    ),
 ];
 
 #[test]
@@ -392,6 +464,80 @@ fn store() {
 }
 
 #[test]
+fn modifiers() {
+    let fetch = |line: &str| match parse(line) {
+        Ok(CommandBody::Fetch { modifiers, .. }) => (
+            modifiers.changed_since.map(|since| since.0),
+            modifiers.vanished,
+        ),
+        other => panic!("{line}: {other:?}"),
+    };
+    for (line, expected) in [
+        ("FETCH 1 FLAGS", (None, false)),
+        ("FETCH 1 (FLAGS) (changedsince 0)", (Some(0), false)),
+        (
+            "UID FETCH 1:* ALL ( VANISHED  CHANGEDSINCE 9223372036854775807 )",
+            (Some(i64::MAX as u64), true),
+        ),
+    ] {
+        assert_eq!(fetch(line), expected, "{line}");
+    }
+    for (line, expected) in [
+        ("STORE 1 FLAGS ()", None),
+        (
+            "UID STORE 1 (unchangedsince 0) +FLAGS.SILENT \\Seen",
+            Some(0),
+        ),
+        (
+            "STORE 1 (UNCHANGEDSINCE 320162338) -FLAGS ()",
+            Some(320_162_338),
+        ),
+    ] {
+        let Ok(CommandBody::Store(store)) = parse(line) else {
+            panic!("{line}")
+        };
+        assert_eq!(
+            store.unchanged_since.map(|since| since.0),
+            expected,
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn known_states() {
+    let known = |parameters: &str| match parse(&format!("SELECT a (QRESYNC ({parameters}))")) {
+        Ok(CommandBody::Select(select)) => select.qresync.unwrap(),
+        other => panic!("{parameters}: {other:?}"),
+    };
+    let state = known("67890007 90060115194045000 41:211,9,300:214,42");
+    assert_eq!(state.uid_validity.value(), 67_890_007);
+    assert_eq!(state.mod_seq.0, 90_060_115_194_045_000);
+    let ranges: Vec<_> = state.uids.unwrap().ranges().collect();
+    assert_eq!(ranges, [9..=9, 41..=211, 214..=300]);
+    assert_eq!(state.matches, None);
+    let state = known("1 2 (1,5:6 7,9,4294967295)");
+    assert_eq!(state.uids, None);
+    let pairs: Vec<_> = state.matches.unwrap().pairs().collect();
+    assert_eq!(pairs, [(1, 7), (5, 9), (6, u32::MAX)]);
+    let state = known("1 2 1:9 (1:3 4:6)");
+    assert!(state.uids.is_some() && state.matches.is_some());
+    for parameters in [
+        "1",
+        "1 2 3 4",
+        "1 2 $",
+        "1 2 (1 2,3)",
+        "1 2 (1 1:*)",
+        "1 2 (2:3,3 1:3)",
+        "1 2 ()",
+        "1 2 (1)",
+    ] {
+        let line = format!("SELECT a (QRESYNC ({parameters}))");
+        assert!(parse(&line).is_err(), "{line}");
+    }
+}
+
+#[test]
 fn lists() {
     let Ok(CommandBody::List(list)) = parse("LIST \"\" %") else {
         panic!()
@@ -486,6 +632,15 @@ fn search_arguments() {
                 older: true,
                 secs: 60,
             },
+        ),
+        ("MODSEQ 0", SearchKey::ModSeq(ModSeq::ZERO)),
+        (
+            "modseq \"/flags/\\\\draft\" ALL 620162338",
+            SearchKey::ModSeq(ModSeq(620_162_338)),
+        ),
+        (
+            "MODSEQ \"/flags/$x\" priv 9223372036854775807",
+            SearchKey::ModSeq(ModSeq(i64::MAX as u64)),
         ),
         ("UID $", SearchKey::Uid(SequenceSet::Saved)),
         ("$", SearchKey::Sequence(SequenceSet::Saved)),

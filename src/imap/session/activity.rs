@@ -2,7 +2,7 @@
 
 use super::idle::Idle;
 use super::login::{Decision, Exchange, Opening};
-use super::reply::CommandError;
+use super::reply::{CommandError, Completed, Responses};
 use super::sync::Pending;
 use super::table::Row;
 use super::upload::Upload;
@@ -12,7 +12,8 @@ use crate::imap::commands::list::ListCursor;
 use crate::imap::commands::search::SearchCursor;
 use crate::imap::types::command::Command;
 use crate::imap::types::core::Tag;
-use crate::imap::types::response::{Tagged, Text};
+use crate::imap::types::response::{Code, Condition, Tagged, Text};
+use crate::mailbox::id::ModSeq;
 use std::time::Instant;
 
 /// What a session is about.
@@ -86,6 +87,8 @@ pub(super) struct Reading {
     pub(super) tag: Tag,
     pub(super) row: &'static Row,
     pub(super) cursor: Cursor,
+    /// How the command ends when all is said.
+    pub(super) completed: Completed,
 }
 
 /// Where the answer is.
@@ -149,4 +152,19 @@ pub(super) struct Finish {
     pub(super) pending: Pending,
     pub(super) tagged: Option<Tagged>,
     pub(super) bye: Option<Text>,
+}
+
+impl Finish {
+    /// Tells HIGHESTMODSEQ, by the tagged response where that is OK and has no other code.
+    pub(super) fn tell_mod_seq(&mut self, mod_seq: ModSeq, out: &mut Responses<'_>) {
+        let code = Code::HighestModSeq(mod_seq);
+        match &mut self.tagged {
+            Some(Tagged {
+                condition: Condition::Ok,
+                text,
+                ..
+            }) if text.code.is_none() => text.code = Some(code),
+            _ => out.ok(code, "Highest"),
+        }
+    }
 }

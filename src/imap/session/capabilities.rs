@@ -17,7 +17,7 @@ pub(crate) struct Circumstances {
 }
 
 /// After login: what the extensions in README's table bring. `STATUS=SIZE` is RFC 8438, the rest names itself.
-const AFTER_LOGIN: [&str; 17] = [
+const AFTER_LOGIN: &[&str] = &[
     "NAMESPACE",
     "CHILDREN",
     "UNSELECT",
@@ -34,6 +34,7 @@ const AFTER_LOGIN: [&str; 17] = [
     "MULTIAPPEND",
     "WITHIN",
     "UTF8=ACCEPT",
+    "CONDSTORE",
     "SASL-IR",
 ];
 
@@ -58,7 +59,7 @@ pub(crate) fn capabilities(
     // IDLE before login too: some clients read the greeting and never ask again
     list.extend(["ID", "ENABLE", "IDLE"].map(Capability::Name));
     if now.authenticated {
-        list.extend(AFTER_LOGIN.map(Capability::Name));
+        list.extend(AFTER_LOGIN.iter().copied().map(Capability::Name));
         list.push(Capability::AppendLimit(settings.append_limit_octets));
     } else {
         list.push(Capability::Name("SASL-IR"));

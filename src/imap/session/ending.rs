@@ -62,10 +62,16 @@ impl Session {
     }
 
     pub(super) fn finish(&mut self, mut finish: Finish, out: &mut Vec<u8>) {
+        let dialect = self.dialect;
         let selected = self.state.selected();
-        if finish.pending.advance(selected, self.dialect, out) == Progress::More {
+        if finish.pending.advance(selected, dialect, out) == Progress::More {
             self.activity = Activity::Finish(Box::new(finish));
             return;
+        }
+        if let Some(selected) = self.state.selected()
+            && let Some(mod_seq) = finish.pending.mod_seq_due(selected, dialect)
+        {
+            finish.tell_mod_seq(mod_seq, &mut self.responses(out));
         }
         if let Some(tagged) = finish.tagged {
             encode::tagged(&tagged, out);

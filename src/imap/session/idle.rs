@@ -11,7 +11,7 @@ use super::table::Row;
 use super::{Progress, Session, State};
 use crate::imap::encode;
 use crate::imap::types::core::Tag;
-use crate::imap::types::response::{Condition, Untagged};
+use crate::imap::types::response::{Code, Condition, Untagged};
 use crate::mailbox::backend::{Error, Watch};
 use crate::mailbox::view::Expunges;
 use crate::protocol::{Patience, Step, Wait};
@@ -75,6 +75,14 @@ impl Session {
             if pending.advance(self.state.selected(), self.dialect, out) == Progress::More {
                 self.activity = Activity::Idle(Box::new(idle));
                 return None;
+            }
+            let due = self
+                .state
+                .selected()
+                .and_then(|selected| pending.mod_seq_due(selected, self.dialect));
+            if let Some(mod_seq) = due {
+                self.responses(out)
+                    .ok(Code::HighestModSeq(mod_seq), "Highest");
             }
             idle.pending = None;
         }

@@ -12,6 +12,7 @@
 
 mod activity;
 pub(crate) mod capabilities;
+mod condstore;
 mod ending;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -31,6 +32,7 @@ use super::flow::Flow;
 use super::settings::Settings;
 use crate::auth::Authenticator;
 use crate::mailbox::backend::{Account, Backend, Mailbox};
+use crate::mailbox::id::ModSeq;
 use crate::mailbox::messages::Messages;
 use crate::mailbox::name::MailboxName;
 use crate::mailbox::uid_set::UidSet;
@@ -112,6 +114,8 @@ pub(crate) struct Selected {
     pub(crate) name: MailboxName,
     /// EXAMINE: nothing may be changed.
     pub(crate) read_only: bool,
+    /// HIGHESTMODSEQ as the client has it, by what it was told (RFC 7162 §6).
+    pub(crate) client_mod_seq: ModSeq,
     /// What the last SEARCH saved (`$`).
     pub(crate) saved: UidSet,
     /// How many keywords the client has been told of by FLAGS.
@@ -140,6 +144,7 @@ impl Selected {
         let told_keywords = messages.keywords().iter().count();
         drop(messages);
         Self {
+            client_mod_seq: view.settled(),
             mailbox,
             view,
             name,
@@ -158,12 +163,29 @@ pub(crate) struct Dialect {
     pub(crate) rev2: bool,
     /// `ENABLE UTF8=ACCEPT`: UTF-8 in quoted strings.
     pub(crate) utf8: bool,
+    /// What the client wants to hear of mod-sequences.
+    pub(crate) resync: Resync,
+}
+
+/// What a client has shown to understand of RFC 7162; each includes those before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Resync {
+    /// Nothing.
+    #[default]
+    No,
+    /// CONDSTORE: FETCH responses that tell flags tell the mod-sequence too.
+    Condstore,
 }
 
 impl Dialect {
     /// True if names and quoted strings are UTF-8.
     pub(crate) const fn is_utf8(self) -> bool {
         self.rev2 || self.utf8
+    }
+
+    /// True if mod-sequences are told with flags.
+    pub(crate) fn tells_mod_seqs(self) -> bool {
+        self.resync >= Resync::Condstore
     }
 }
 

@@ -192,7 +192,10 @@ mod tests {
             delimiter,
             ..Settings::default()
         };
-        let dialect = Dialect { rev2, utf8: false };
+        let dialect = Dialect {
+            rev2,
+            ..Dialect::default()
+        };
         Names::new(&settings, dialect)
     }
 

@@ -3,13 +3,14 @@
 use super::names::Names;
 use super::reply::{CommandError, CommandResult, Completed};
 use super::run::NOT_NOW;
-use super::{Dialect, Selected, Session, State};
+use super::{Dialect, Resync, Selected, Session, State};
 use crate::encoding::escape::Escaped;
 use crate::imap::commands::expunge::{expunge, remove_deleted};
 use crate::imap::commands::{Context, copy, list, mailboxes, select, status};
 use crate::imap::types::command::CommandBody;
 use crate::imap::types::core::{MailboxArg, Octets};
 use crate::imap::types::response::{Code, Untagged};
+use crate::imap::types::select::Select;
 use crate::mailbox::backend::Intake;
 use crate::mailbox::uid_set::UidSet;
 use std::fmt;
@@ -38,8 +39,7 @@ impl Session {
                 Ok(Completed::PLAIN)
             }
             CommandBody::Enable(names) => {
-                let enabled = Untagged::Enabled(self.enable(&names));
-                self.responses(out).push(&enabled);
+                self.enable(&names, out);
                 Ok(Completed::PLAIN)
             }
             CommandBody::Namespace => {
@@ -51,8 +51,8 @@ impl Session {
                 Ok(Completed::PLAIN)
             }
             CommandBody::Noop | CommandBody::Check => self.refresh(),
-            CommandBody::Select(mailbox) => self.select(&mailbox, false, out),
-            CommandBody::Examine(mailbox) => self.select(&mailbox, true, out),
+            CommandBody::Select(select) => self.select(&select, false, out),
+            CommandBody::Examine(select) => self.select(&select, true, out),
             CommandBody::Close => self.close_mailbox(),
             CommandBody::Unselect => {
                 self.deselect();
@@ -149,40 +149,46 @@ impl Session {
         Ok(Completed::PLAIN)
     }
 
-    /// Switches on what is known of the names, and returns what was switched on.
-    fn enable(&mut self, names: &[String]) -> Vec<&'static str> {
-        let mut enabled = Vec::new();
-        for name in names {
-            if !self.is_offered(name) {
-                continue;
-            }
-            match name.as_str() {
-                "IMAP4REV2" if self.settings.offer_rev2 && !self.dialect.rev2 => {
-                    self.dialect.rev2 = true;
-                    enabled.push("IMAP4rev2");
+    /// Switches on what is known of the names, and tells what was switched on.
+    fn enable(&mut self, names: &[String], out: &mut Vec<u8>) {
+        let before = self.dialect;
+        let mut after = before;
+        let mut enabled: Vec<&'static str> = Vec::new();
+        for name in names.iter().filter(|name| self.is_offered(name)) {
+            let name = match name.as_str() {
+                "IMAP4REV2" if self.settings.offer_rev2 && !before.rev2 => {
+                    after.rev2 = true;
+                    "IMAP4rev2"
                 }
-                "UTF8=ACCEPT" if !self.dialect.utf8 => {
-                    self.dialect.utf8 = true;
-                    enabled.push("UTF8=ACCEPT");
+                "UTF8=ACCEPT" if !before.utf8 => {
+                    after.utf8 = true;
+                    "UTF8=ACCEPT"
                 }
-                _ => {}
+                "CONDSTORE" if before.resync < Resync::Condstore => {
+                    after.resync = after.resync.max(Resync::Condstore);
+                    "CONDSTORE"
+                }
+                _ => continue,
+            };
+            if !enabled.contains(&name) {
+                enabled.push(name);
             }
         }
-        enabled
+        self.responses(out).push(&Untagged::Enabled(enabled));
+        self.dialect = Dialect {
+            resync: before.resync,
+            ..after
+        };
+        self.raise_resync(after.resync, true, out);
     }
 
-    fn select(
-        &mut self,
-        mailbox: &MailboxArg,
-        read_only: bool,
-        out: &mut Vec<u8>,
-    ) -> CommandResult {
+    fn select(&mut self, select: &Select, read_only: bool, out: &mut Vec<u8>) -> CommandResult {
         let mut out = self.responses(out);
         if self.deselect() {
             out.ok(Code::Closed, "Previous mailbox closed");
         }
         let (context, _) = self.parts()?;
-        let (selected, completed) = select::select(&context, mailbox, read_only, &mut out)?;
+        let (selected, completed) = select::select(&context, &select.mailbox, read_only, &mut out)?;
         let state = std::mem::replace(&mut self.state, State::Logout);
         self.state = match state {
             State::Authenticated(authenticated) => {

@@ -38,6 +38,17 @@ impl CommandError {
     /// Trouble of ours that may pass.
     pub(crate) const UNAVAILABLE: Self = Self::Store(backend::Error::Unavailable);
 
+    /// This error at the end of a command that has a code to tell: expunged messages may stand beside those that were changed by others
+    /// (RFC 7162 §3.1.3, example 11).
+    pub(crate) fn beside(self, completed: Completed) -> Self {
+        match (self, completed.code) {
+            (Self::Store(error @ backend::Error::Expunged), Some(code)) => {
+                Self::No(Some(code), error.to_string().into())
+            }
+            (error, _) => error,
+        }
+    }
+
     /// Condition and text for the client.
     pub(crate) fn into_reply(self) -> (Condition, Text) {
         match self {

@@ -15,7 +15,7 @@ use crate::imap::commands::store::store;
 use crate::imap::encode;
 use crate::imap::flow::Event;
 use crate::imap::types::capability::Capability;
-use crate::imap::types::command::{Command, CommandBody};
+use crate::imap::types::command::{Command, CommandBody, Store};
 use crate::imap::types::core::Tag;
 use crate::imap::types::response::{Code, Text, Untagged};
 use crate::protocol::{HIGH_WATER_OCTETS, Patience, Step, Wait};
@@ -167,6 +167,9 @@ impl Session {
     pub(super) fn execute(&mut self, command: Command, out: &mut Vec<u8>) {
         let Command { tag, body } = command;
         let row = row(&body);
+        if let Err(error) = self.notice_condstore(&body, out) {
+            return self.end(tag, row, Err(error));
+        }
         match body {
             CommandBody::Logout => {
                 let bye = Untagged::Bye(plain("Logging out"));
@@ -188,13 +191,19 @@ impl Session {
             CommandBody::List(list) => {
                 let limit = self.settings.append_limit_octets;
                 let cursor = ListCursor::new(list, self.names(), limit);
-                self.read(tag, row, Ok(Cursor::List(cursor)), out);
+                self.read(tag, row, Ok(Cursor::List(cursor)), Completed::PLAIN, out);
             }
-            CommandBody::Fetch { uid, set, items } => {
+            CommandBody::Fetch {
+                uid,
+                set,
+                items,
+                modifiers,
+            } => {
                 let cursor = self.with_selected(|selected, dialect| {
-                    FetchCursor::new(uid, &set, items, selected, &dialect).map(Cursor::Fetch)
+                    FetchCursor::new(uid, &set, items, modifiers, selected, &dialect)
+                        .map(Cursor::Fetch)
                 });
-                self.read(tag, row, cursor, out);
+                self.read(tag, row, cursor, Completed::PLAIN, out);
             }
             CommandBody::Search { uid, search } => {
                 let now = self.services.host.unix_time();
@@ -202,15 +211,9 @@ impl Session {
                     SearchCursor::new(uid, &tag, search, now, selected, &dialect)
                         .map(Cursor::Search)
                 });
-                self.read(tag, row, cursor, out);
+                self.read(tag, row, cursor, Completed::PLAIN, out);
             }
-            CommandBody::Store(command) => {
-                match self.with_selected(|selected, dialect| store(&command, selected, dialect)) {
-                    Ok(Some(cursor)) => self.read(tag, row, Ok(Cursor::Fetch(cursor)), out),
-                    Ok(None) => self.end(tag, row, Ok(Completed::PLAIN)),
-                    Err(error) => self.end(tag, row, Err(error)),
-                }
-            }
+            CommandBody::Store(command) => self.begin_store(tag, row, &command, out),
             body => {
                 let result = self.perform(body, out);
                 self.end(tag, row, result);
@@ -218,12 +221,24 @@ impl Session {
         }
     }
 
-    /// Begins an answer in pieces.
+    /// Does a STORE and begins its answer.
+    fn begin_store(&mut self, tag: Tag, row: &'static Row, command: &Store, out: &mut Vec<u8>) {
+        match self.with_selected(|selected, dialect| store(command, selected, dialect)) {
+            Ok((Some(cursor), completed)) => {
+                self.read(tag, row, Ok(Cursor::Fetch(cursor)), completed, out);
+            }
+            Ok((None, completed)) => self.end(tag, row, Ok(completed)),
+            Err(error) => self.end(tag, row, Err(error)),
+        }
+    }
+
+    /// Begins an answer in pieces, at the end of which the command is `completed`.
     fn read(
         &mut self,
         tag: Tag,
         row: &'static Row,
         cursor: Result<Cursor, CommandError>,
+        completed: Completed,
         out: &mut Vec<u8>,
     ) {
         match cursor {
@@ -232,7 +247,12 @@ impl Session {
                 if let (Cursor::Fetch(_), Some(selected)) = (&cursor, self.state.selected()) {
                     tell_new_keywords(selected, &mut out);
                 }
-                self.activity = Activity::Reading(Box::new(Reading { tag, row, cursor }));
+                self.activity = Activity::Reading(Box::new(Reading {
+                    tag,
+                    row,
+                    cursor,
+                    completed,
+                }));
             }
             Err(error) => self.end(tag, row, Err(error)),
         }
@@ -258,9 +278,12 @@ impl Session {
         }
         match progress {
             Ok(super::Progress::More) => self.activity = Activity::Reading(Box::new(reading)),
-            Ok(super::Progress::Done) => self.end(reading.tag, reading.row, Ok(Completed::PLAIN)),
+            Ok(super::Progress::Done) => self.end(reading.tag, reading.row, Ok(reading.completed)),
             Err(_) if reading.cursor.is_within_literal() => self.close(),
-            Err(error) => self.end(reading.tag, reading.row, Err(error)),
+            Err(error) => {
+                let error = error.beside(reading.completed);
+                self.end(reading.tag, reading.row, Err(error));
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use super::{Dialect, Progress, Selected};
 use crate::imap::encode::fetch::FetchWriter;
 use crate::imap::types::response::{Code, Condition, FlagList, Untagged};
 use crate::mailbox::flag::{KeywordTable, SystemFlag};
+use crate::mailbox::id::ModSeq;
 use crate::mailbox::messages::Messages;
 use crate::mailbox::view::{Changes, Expunges};
 use crate::protocol::HIGH_WATER_OCTETS;
@@ -34,7 +35,8 @@ impl Pending {
 
     /// Brings the view up to date, as far as `expunges` allows.
     ///
-    /// FETCH responses carry the UID after a UID command (RFC 9051 §6.4.9), and always in IMAP4rev2 (§7.5.2).
+    /// FETCH responses carry the UID after a UID command (RFC 9051 §6.4.9), and always in IMAP4rev2 (§7.5.2)
+    /// and with CONDSTORE (RFC 7162 §3.2.4).
     pub(crate) fn take(
         selected: &mut Selected,
         expunges: Expunges,
@@ -46,7 +48,7 @@ impl Pending {
             selected.view.is_current(&messages, expunges)
         };
         let mut pending = Self {
-            with_uids: uid_command || dialect.rev2,
+            with_uids: uid_command || dialect.rev2 || dialect.tells_mod_seqs(),
             ..Self::default()
         };
         if !is_current {
@@ -84,14 +86,27 @@ impl Pending {
             tell_new_keywords(selected, &mut Responses::new(dialect, out));
             self.told_counts = true;
         }
+        self.tell_flags(selected, dialect, out)
+    }
+
+    /// Flags that changed, as far as there is room.
+    fn tell_flags(
+        &mut self,
+        selected: &mut Selected,
+        dialect: Dialect,
+        out: &mut Vec<u8>,
+    ) -> Progress {
         let messages = selected.mailbox.read();
+        let mut highest = ModSeq::ZERO;
+        let mut progress = Progress::Done;
         let changed = self.changes.flags.get(self.told_flags..);
         for (seq_num, uid) in changed.unwrap_or_default() {
             if out.len() >= HIGH_WATER_OCTETS {
-                return Progress::More;
+                progress = Progress::More;
+                break;
             }
             self.told_flags += 1;
-            let Some(flags) = messages.flags(*uid) else {
+            let Some(position) = messages.position(*uid) else {
                 continue;
             };
             let mut writer = FetchWriter::new(*seq_num, out);
@@ -99,13 +114,25 @@ impl Pending {
                 writer.uid(*uid);
             }
             writer.flags(FlagList {
-                flags,
+                flags: messages.flags_at(position),
                 recent: !dialect.rev2 && selected.view.is_recent(*uid),
                 keywords: messages.keywords(),
             });
+            if dialect.tells_mod_seqs() {
+                let mod_seq = messages.mod_seq_at(position);
+                writer.mod_seq(mod_seq);
+                highest = highest.max(mod_seq);
+            }
             writer.finish();
         }
-        Progress::Done
+        drop(messages);
+        selected.hears_of(highest);
+        progress
+    }
+
+    /// HIGHESTMODSEQ, if the client must be told now that all is said.
+    pub(super) fn mod_seq_due(&self, selected: &mut Selected, dialect: Dialect) -> Option<ModSeq> {
+        selected.mod_seq_due(!self.changes.expunged.is_empty(), dialect)
     }
 
     fn tell_counts(&self, out: &mut Responses<'_>, dialect: Dialect) {

@@ -1,6 +1,7 @@
 //! Which command is legal when, what it may disturb, and whether it wants a thread of the volume: one row per command, nowhere else.
 
 use crate::imap::types::command::{CommandBody, Store};
+use crate::imap::types::search::SearchKey;
 use crate::mailbox::view::Expunges;
 
 /// In which states a command is legal (RFC 9051 §6).
@@ -49,6 +50,14 @@ pub(crate) const UNKNOWN: Row = Row {
     disk: Disk::Never,
 };
 
+/// A UID SEARCH with message numbers among its criteria tells of no expunges (RFC 9051 §7.5.1, RFC 7162 §3.2.10.2).
+const UID_SEARCH_BY_NUMBER: Row = Row {
+    name: "UID SEARCH",
+    legal: Legal::Selected,
+    expunges: Expunges::Hold,
+    disk: Disk::Never,
+};
+
 macro_rules! rows {
     ($command:expr; $($pattern:pat => $name:literal, $legal:ident, $expunges:ident, $disk:ident;)*) => {
         match $command {
@@ -63,8 +72,13 @@ macro_rules! rows {
 }
 
 /// The row of a command. Sections are those of RFC 9051 unless it says otherwise.
-pub(crate) const fn row(command: &CommandBody) -> &'static Row {
+pub(crate) fn row(command: &CommandBody) -> &'static Row {
     use CommandBody as C;
+    if let C::Search { uid: true, search } = command
+        && search.key.any(SearchKey::is_numbers)
+    {
+        return &UID_SEARCH_BY_NUMBER;
+    }
     rows! { command;
         // §6.1
         C::Capability => "CAPABILITY", Always, Tell, Never;
@@ -112,6 +126,7 @@ pub(crate) const fn row(command: &CommandBody) -> &'static Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::imap::types::fetch::FetchModifiers;
     use crate::imap::types::sequence::SequenceSet;
 
     #[test]
@@ -121,6 +136,7 @@ mod tests {
                 uid,
                 set: SequenceSet::Saved,
                 items: Vec::new(),
+                modifiers: FetchModifiers::default(),
             };
             assert_eq!(row(&fetch).expunges, expunges);
             assert_eq!(row(&fetch).name, if uid { "UID FETCH" } else { "FETCH" });

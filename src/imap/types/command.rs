@@ -1,12 +1,14 @@
 //! Commands that the parser can give (RFC 9051 §6 and the extensions in README's table).
 
 use super::core::{MailboxArg, Octets, Tag};
-use super::fetch::FetchItem;
+use super::fetch::{FetchItem, FetchModifiers};
 use super::list::{List, StatusItem};
 use super::search::Search;
+use super::select::Select;
 use super::sequence::SequenceSet;
 use crate::auth::secret::Secret;
 use crate::mailbox::flag::{FlagAction, NamedFlags};
+use crate::mailbox::id::ModSeq;
 use crate::mailbox::name::SpecialUse;
 
 /// A whole command line, literals in their places; APPEND up to its first message literal.
@@ -48,9 +50,9 @@ pub enum CommandBody {
     /// ENABLE: names in capitals
     Enable(Vec<String>),
     /// SELECT
-    Select(MailboxArg),
+    Select(Select),
     /// EXAMINE
-    Examine(MailboxArg),
+    Examine(Select),
     /// CREATE, with USE (…) (RFC 6154 §3)
     Create {
         /// The name.
@@ -121,6 +123,8 @@ pub enum CommandBody {
         set: SequenceSet,
         /// Which items; macros are expanded.
         items: Vec<FetchItem>,
+        /// Which of those messages, and what besides.
+        modifiers: FetchModifiers,
     },
     /// STORE or UID STORE
     Store(Store),
@@ -159,6 +163,8 @@ pub struct Store {
     pub flags: NamedFlags,
     /// `\Recent` was among them: refused.
     pub names_recent: bool,
+    /// UNCHANGEDSINCE: messages changed after this are left alone (RFC 7162 §3.1.3).
+    pub unchanged_since: Option<ModSeq>,
 }
 
 /// One message of an APPEND, before its octets (RFC 9051 §6.3.12, RFC 3502).

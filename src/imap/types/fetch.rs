@@ -1,6 +1,7 @@
 //! What FETCH can ask for (RFC 9051 §6.4.5).
 
 use super::sequence::OctetWindow;
+use crate::mailbox::id::ModSeq;
 use std::num::NonZeroU32;
 
 /// One data item of FETCH.
@@ -10,6 +11,8 @@ pub enum FetchItem {
     Uid,
     /// `FLAGS`
     Flags,
+    /// `MODSEQ` (RFC 7162 §3.1.4.2)
+    ModSeq,
     /// `INTERNALDATE`
     InternalDate,
     /// `RFC822.SIZE`
@@ -49,6 +52,15 @@ pub enum FetchItem {
         /// The part; empty means the whole message.
         part: Vec<NonZeroU32>,
     },
+}
+
+/// Modifiers of FETCH (RFC 4466 §2.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FetchModifiers {
+    /// CHANGEDSINCE: only messages changed after this (RFC 7162 §3.1.4.1).
+    pub changed_since: Option<ModSeq>,
+    /// VANISHED: also which of them are gone; only with CHANGEDSINCE and only in UID FETCH (RFC 7162 §3.2.6).
+    pub vanished: bool,
 }
 
 /// A section of a message: a part, and what of it.

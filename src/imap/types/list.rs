@@ -66,6 +66,8 @@ pub enum StatusItem {
     Size,
     /// APPENDLIMIT (RFC 7889)
     AppendLimit,
+    /// HIGHESTMODSEQ (RFC 7162 §3.1.7)
+    HighestModSeq,
 }
 
 /// An attribute of a mailbox in a LIST answer (RFC 9051 §7.3.1).

@@ -7,4 +7,5 @@ pub mod fetch;
 pub mod list;
 pub mod response;
 pub mod search;
+pub mod select;
 pub mod sequence;

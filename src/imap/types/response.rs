@@ -6,6 +6,7 @@ use super::list::{ListAttribute, StatusItem};
 use crate::mailbox::flag::SystemFlag;
 use crate::mailbox::id::{ModSeq, SeqNum, Uid, UidValidity};
 use crate::mailbox::uid_set::UidSet;
+use std::ops::RangeInclusive;
 
 /// Which kind of status response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +69,8 @@ pub enum Code {
     InUse,
     /// LIMIT
     Limit,
+    /// MODIFIED set: numbers, or UIDs after a UID command (RFC 7162 §3.1.3)
+    Modified(Vec<RangeInclusive<u32>>),
     /// NONEXISTENT
     NonExistent,
     /// NOPERM
@@ -137,8 +140,8 @@ pub enum Untagged {
     },
     /// `* FLAGS (…)`
     Flags(Vec<String>),
-    /// `* SEARCH …` (rev1)
-    Search(Vec<u32>),
+    /// `* SEARCH …` (rev1): what was found, and its last change, if MODSEQ was among the criteria (RFC 7162 §3.1.6)
+    Search(Vec<u32>, Option<ModSeq>),
     /// `* ESEARCH …`
     ESearch(ESearch),
     /// `* n EXISTS`
@@ -147,6 +150,13 @@ pub enum Untagged {
     Recent(u32),
     /// `* n EXPUNGE`
     Expunge(SeqNum),
+    /// `* VANISHED …`, with EARLIER for what a client is told of the past (RFC 7162 §3.2.10)
+    Vanished {
+        /// True for EARLIER.
+        earlier: bool,
+        /// Which; at least one.
+        uids: Vec<RangeInclusive<u32>>,
+    },
     /// `* ID (…)`; nothing told is NIL
     Id(Vec<(&'static str, String)>),
 }
@@ -180,9 +190,11 @@ pub struct ESearch {
     /// MAX
     pub max: Option<u32>,
     /// ALL, as ranges; empty is left out
-    pub all: Vec<std::ops::RangeInclusive<u32>>,
+    pub all: Vec<RangeInclusive<u32>>,
     /// COUNT
     pub count: Option<u32>,
+    /// MODSEQ: the last change of what is told (RFC 4731 §3.2)
+    pub mod_seq: Option<ModSeq>,
 }
 
 /// The tagged end of a command.

@@ -3,6 +3,7 @@
 use super::core::Octets;
 use super::sequence::SequenceSet;
 use crate::mailbox::flag::{Keyword, SystemFlag};
+use crate::mailbox::id::ModSeq;
 
 /// A SEARCH or UID SEARCH.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +100,8 @@ pub enum SearchKey {
     Larger(u64),
     /// SMALLER, in octets
     Smaller(u64),
+    /// MODSEQ: changed at this moment or later (RFC 7162 §3.1.5)
+    ModSeq(ModSeq),
     /// A set of sequence numbers, or `$`
     Sequence(SequenceSet),
     /// UID with a set
@@ -109,4 +112,25 @@ pub enum SearchKey {
     Or(Vec<Self>),
     /// Parentheses, and the criteria of the whole: at least two, all of which must hold.
     And(Vec<Self>),
+}
+
+impl SearchKey {
+    /// True if any of the criteria meets a condition, at whatever depth.
+    pub fn any(&self, meets: fn(&Self) -> bool) -> bool {
+        match self {
+            Self::Not(inner) => inner.any(meets),
+            Self::Or(keys) | Self::And(keys) => keys.iter().any(|key| key.any(meets)),
+            single => meets(single),
+        }
+    }
+
+    /// True for MODSEQ.
+    pub const fn is_mod_seq(&self) -> bool {
+        matches!(self, Self::ModSeq(_))
+    }
+
+    /// True for message numbers.
+    pub const fn is_numbers(&self) -> bool {
+        matches!(self, Self::Sequence(SequenceSet::Ranges(_)))
+    }
 }

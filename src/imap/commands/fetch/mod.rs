@@ -1,4 +1,4 @@
-//! FETCH and UID FETCH (RFC 9051 §6.4.5).
+//! FETCH and UID FETCH (RFC 9051 §6.4.5, RFC 7162 §3.1.4).
 //!
 //! The answer is made in pieces, also within one large literal. Flags, UIDs and sizes come from memory alone, many messages under one lock.
 //! For the rest, all of a message that can fail is read before the first octet of its response; after that only literals are streamed,
@@ -19,12 +19,12 @@ use super::open_message::OpenMessage;
 use crate::imap::encode::fetch::FetchWriter;
 use crate::imap::session::reply::CommandError;
 use crate::imap::session::{Dialect, Progress, Selected};
-use crate::imap::types::fetch::FetchItem;
+use crate::imap::types::fetch::{FetchItem, FetchModifiers};
 use crate::imap::types::response::{Code, FlagList};
 use crate::imap::types::sequence::SequenceSet;
 use crate::mailbox::backend::{self, FlagChange};
 use crate::mailbox::flag::{FlagAction, Flags, NamedFlags, SystemFlag};
-use crate::mailbox::id::{SeqNum, Uid};
+use crate::mailbox::id::{ModSeq, SeqNum, Uid};
 use crate::mailbox::messages::Messages;
 use crate::mailbox::uid_set::UidSet;
 use crate::message::envelope::Envelope;
@@ -77,6 +77,7 @@ struct Response {
     seq_num: SeqNum,
     uid: Uid,
     flags: Flags,
+    mod_seq: ModSeq,
     /// As known, or as counted if the whole message is sent.
     size: Option<u64>,
     date: i64,
@@ -108,13 +109,35 @@ impl FetchCursor {
     pub(crate) fn new(
         uid: bool,
         set: &SequenceSet,
-        items: Vec<FetchItem>,
+        mut items: Vec<FetchItem>,
+        modifiers: FetchModifiers,
         selected: &Selected,
-        _dialect: &Dialect,
+        dialect: &Dialect,
     ) -> Result<Self, CommandError> {
-        let messages = resolve(set, uid, selected)?;
-        let plan = Plan::new(items, uid, selected.read_only);
-        Ok(Self {
+        let mut messages = resolve(set, uid, selected)?;
+        if let Some(since) = modifiers.changed_since {
+            let shared = selected.mailbox.read();
+            messages.retain(|(_, uid)| {
+                let position = shared.position(*uid);
+                position.is_some_and(|at| shared.mod_seq_at(at) > since)
+            });
+        }
+        let tells_mod_seqs = dialect.tells_mod_seqs() && items.contains(&FetchItem::Flags);
+        if tells_mod_seqs || modifiers.changed_since.is_some() {
+            items.push(FetchItem::ModSeq);
+        }
+        Ok(Self::of(uid, messages, items, selected.read_only))
+    }
+
+    /// Begins a FETCH of messages that were looked up already.
+    pub(crate) fn of(
+        uid: bool,
+        messages: Vec<(SeqNum, Uid)>,
+        items: Vec<FetchItem>,
+        read_only: bool,
+    ) -> Self {
+        let plan = Plan::new(items, uid, read_only);
+        Self {
             in_memory: !plan.file && !plan.date,
             plan,
             by_uid: uid,
@@ -125,7 +148,12 @@ impl FetchCursor {
             sent: 0,
             troubles: Troubles::default(),
             scratch: Vec::new(),
-        })
+        }
+    }
+
+    /// Other messages were named that are gone.
+    pub(crate) const fn note_gone(&mut self) {
+        self.troubles.gone = true;
     }
 
     /// True if [`FetchCursor::advance`] may touch the disk; else it may be called without a thread of the volume.
@@ -171,12 +199,13 @@ impl FetchCursor {
     }
 
     /// Flags, UIDs and sizes of as many messages as there is room for, under one lock.
-    fn advance_in_memory(&mut self, selected: &Selected, dialect: Dialect, out: &mut Vec<u8>) {
+    fn advance_in_memory(&mut self, selected: &mut Selected, dialect: Dialect, out: &mut Vec<u8>) {
         let messages = selected.mailbox.read();
         let mut expected = 0;
+        let mut highest = ModSeq::ZERO;
         while let Some((seq_num, uid)) = self.messages.as_slice().first().copied() {
             if out.len() >= HIGH_WATER_OCTETS {
-                return;
+                break;
             }
             let is_next = messages.uids().get(expected) == Some(&uid);
             let found = is_next.then_some(expected);
@@ -189,7 +218,7 @@ impl FetchCursor {
             let size = messages.size_at(position);
             if self.plan.size && size.is_none() {
                 self.in_memory = false;
-                return;
+                break;
             }
             self.messages.next();
             let flags = flag_list(
@@ -204,11 +233,18 @@ impl FetchCursor {
                 match item {
                     FetchItem::Uid => writer.uid(uid),
                     FetchItem::Flags => writer.flags(flags),
+                    FetchItem::ModSeq => {
+                        let mod_seq = messages.mod_seq_at(position);
+                        writer.mod_seq(mod_seq);
+                        highest = highest.max(mod_seq);
+                    }
                     _ => writer.rfc822_size(size.unwrap_or_default()),
                 }
             }
             writer.finish();
         }
+        drop(messages);
+        selected.hears_of(highest);
     }
 
     /// As many messages as there is room for, or the next piece of one.
@@ -246,10 +282,14 @@ impl FetchCursor {
         selected: &mut Selected,
     ) -> backend::Result<Response> {
         let mailbox = &*selected.mailbox;
-        let (flags, mut size) = {
+        let (flags, mod_seq, mut size) = {
             let messages = mailbox.read();
             let position = messages.position(uid).ok_or(backend::Error::Expunged)?;
-            (messages.flags_at(position), messages.size_at(position))
+            (
+                messages.flags_at(position),
+                messages.mod_seq_at(position),
+                messages.size_at(position),
+            )
         };
         if self.plan.size && size.is_none() {
             size = Some(mailbox.size(uid)?);
@@ -258,6 +298,7 @@ impl FetchCursor {
             seq_num,
             uid,
             flags,
+            mod_seq,
             size,
             date: 0,
             envelope: Envelope::default(),
@@ -324,6 +365,9 @@ impl FetchCursor {
             self.seen.insert(response.uid);
         }
         self.sent += u64::from(self.plan.whole);
+        if self.plan.mod_seq {
+            selected.hears_of(response.mod_seq);
+        }
         if let Some(mut message) = response
             .message
             .filter(|_| self.is_single && self.plan.comes_again)
@@ -456,6 +500,7 @@ impl Response {
                     self.flags, self.uid, &messages, selected, dialect,
                 ));
             }
+            (FetchItem::ModSeq, _) => writer.mod_seq(self.mod_seq),
             (FetchItem::InternalDate, _) => writer.internal_date(self.date),
             (FetchItem::Rfc822Size, _) => writer.rfc822_size(self.size.unwrap_or_default()),
             (FetchItem::Envelope, _) => writer.envelope(&self.envelope, utf8),

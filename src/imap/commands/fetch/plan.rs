@@ -9,8 +9,10 @@ use crate::imap::types::fetch::{FetchItem, Section, SectionText};
     reason = "independent needs, each asked for alone"
 )]
 pub(super) struct Plan {
-    /// In the order in which they are answered: UID first.
+    /// In the order in which they are answered: UID first, MODSEQ behind FLAGS.
     pub(super) items: Vec<FetchItem>,
+    /// MODSEQ is among them.
+    pub(super) mod_seq: bool,
     /// RFC822.SIZE is among them.
     pub(super) size: bool,
     /// INTERNALDATE is among them.
@@ -33,12 +35,18 @@ impl Plan {
     /// Finds what items need; `uid`: UID is answered whether asked for or not (RFC 9051 §6.4.9).
     pub(super) fn new(mut items: Vec<FetchItem>, uid: bool, read_only: bool) -> Self {
         let asks_uid = items.contains(&FetchItem::Uid);
-        items.retain(|item| *item != FetchItem::Uid);
+        let mod_seq = items.contains(&FetchItem::ModSeq);
+        items.retain(|item| !matches!(item, FetchItem::Uid | FetchItem::ModSeq));
+        if mod_seq {
+            let after_flags = items.iter().position(|item| *item == FetchItem::Flags);
+            items.insert(after_flags.map_or(0, |at| at + 1), FetchItem::ModSeq);
+        }
         if uid || asks_uid {
             items.insert(0, FetchItem::Uid);
         }
         let any = |what: fn(&FetchItem) -> bool| items.iter().any(what);
         Self {
+            mod_seq,
             size: any(|item| *item == FetchItem::Rfc822Size),
             date: any(|item| *item == FetchItem::InternalDate),
             envelope: any(|item| *item == FetchItem::Envelope),
@@ -55,7 +63,11 @@ impl Plan {
 const fn needs_file(item: &FetchItem) -> bool {
     !matches!(
         item,
-        FetchItem::Uid | FetchItem::Flags | FetchItem::Rfc822Size | FetchItem::InternalDate
+        FetchItem::Uid
+            | FetchItem::Flags
+            | FetchItem::ModSeq
+            | FetchItem::Rfc822Size
+            | FetchItem::InternalDate
     )
 }
 

@@ -63,6 +63,7 @@ pub(super) fn answer(item: &FetchItem, message: &mut OpenMessage) -> backend::Re
         }),
         FetchItem::Uid
         | FetchItem::Flags
+        | FetchItem::ModSeq
         | FetchItem::InternalDate
         | FetchItem::Rfc822Size
         | FetchItem::Envelope

@@ -38,6 +38,7 @@ impl Bench {
             dialect: Dialect {
                 rev2: true,
                 utf8: false,
+                ..Dialect::default()
             },
             pieces: 0,
             cursor_was_within_literal: false,
@@ -47,12 +48,18 @@ impl Bench {
     /// Does a command; what was sent, and how it ended.
     fn run(&mut self, line: &str) -> (Vec<u8>, Result<(), CommandError>) {
         let command = parse::command(format!("a {line}\r\n").as_bytes()).unwrap();
-        let CommandBody::Fetch { uid, set, items } = command.body else {
+        let CommandBody::Fetch {
+            uid,
+            set,
+            items,
+            modifiers,
+        } = command.body
+        else {
             panic!("{line}")
         };
         let (mut out, mut piece) = (Vec::new(), Vec::new());
         self.pieces = 0;
-        let cursor = FetchCursor::new(uid, &set, items, &self.selected, &self.dialect);
+        let cursor = FetchCursor::new(uid, &set, items, modifiers, &self.selected, &self.dialect);
         let mut cursor = match cursor {
             Ok(cursor) => cursor,
             Err(error) => return (out, Err(error)),
@@ -123,6 +130,7 @@ fn from_memory_alone() {
         true,
         &SequenceSet::Saved,
         vec![FetchItem::Flags, FetchItem::Uid],
+        FetchModifiers::default(),
         &bench.selected,
         &bench.dialect,
     );

@@ -10,21 +10,21 @@
 mod program;
 mod subject;
 
+use super::messages::collapse;
 use crate::encoding::charset;
 use crate::imap::encode;
 use crate::imap::session::reply::CommandError;
 use crate::imap::session::{Dialect, Progress, Selected};
 use crate::imap::types::core::Tag;
 use crate::imap::types::response::{ESearch, Untagged};
-use crate::imap::types::search::{Search, SearchReturns};
+use crate::imap::types::search::{Search, SearchKey, SearchReturns};
 use crate::mailbox::backend;
-use crate::mailbox::id::{SeqNum, Uid};
+use crate::mailbox::id::{ModSeq, SeqNum, Uid};
 use crate::mailbox::messages::Messages;
 use crate::mailbox::uid_set::UidSet;
 use crate::protocol::HIGH_WATER_OCTETS;
 use program::{Cost, Program, Terms, bad_charset};
 use std::collections::VecDeque;
-use std::ops::RangeInclusive;
 use subject::{Facts, Subject};
 
 /// Messages of one piece where memory decides.
@@ -58,6 +58,8 @@ pub(crate) struct SearchCursor {
     batch: VecDeque<Facts>,
     order: Order,
     found: UidSet,
+    /// The last change of what was found, if MODSEQ is among the criteria.
+    last_change: Option<ModSeq>,
     /// Nothing must be read from disk.
     in_memory: bool,
     /// It would keep others waiting, by reading or by the number of tests.
@@ -115,6 +117,8 @@ impl SearchCursor {
             selected,
             messages: &messages,
         };
+        let by_mod_seq = search.key.any(SearchKey::is_mod_seq);
+        let last_change = by_mod_seq.then_some(ModSeq::ZERO);
         let program = Program::compile(search.key, terms)?;
         let mut ahead = VecDeque::new();
         if is_known {
@@ -136,6 +140,7 @@ impl SearchCursor {
             ahead,
             batch: VecDeque::new(),
             found: UidSet::new(),
+            last_change,
             in_memory,
             needs_thread: !in_memory || !is_quick,
             failures: 0,
@@ -201,7 +206,7 @@ impl SearchCursor {
             };
             let mut subject = Subject::new(&*selected.mailbox, facts);
             match subject.meets(&self.program) {
-                Ok(true) => self.find(facts.uid),
+                Ok(true) => self.find(facts),
                 Ok(false) | Err(backend::Error::Expunged) => {}
                 Err(error) => self.note(error)?,
             }
@@ -232,6 +237,7 @@ impl SearchCursor {
                 self.batch.push_back(Facts {
                     uid,
                     flags: messages.flags_at(position),
+                    mod_seq: messages.mod_seq_at(position),
                     recent: !dialect.rev2 && selected.view.is_recent(uid),
                     size: messages.size_at(position),
                 });
@@ -241,8 +247,9 @@ impl SearchCursor {
     }
 
     /// A message matches.
-    fn find(&mut self, uid: Uid) {
-        self.found.insert(uid);
+    fn find(&mut self, facts: Facts) {
+        self.found.insert(facts.uid);
+        self.last_change = self.last_change.map(|last| last.max(facts.mod_seq));
         match self.order {
             Order::All => {}
             Order::First | Order::Last => {
@@ -286,7 +293,9 @@ impl SearchCursor {
             return out;
         }
         let response = match self.returns {
-            None if !dialect.rev2 => Untagged::Search(self.numbers(selected).collect()),
+            None if !dialect.rev2 => {
+                Untagged::Search(self.numbers(selected).collect(), self.mod_seq())
+            }
             None => self.extended(SearchReturns::default(), selected),
             Some(returns) if returns.save && !returns.tells() => return out,
             Some(returns) => self.extended(returns, selected),
@@ -297,17 +306,8 @@ impl SearchCursor {
 
     /// ESEARCH; no options mean ALL.
     fn extended(&self, returns: SearchReturns, selected: &Selected) -> Untagged {
-        let mut all: Vec<RangeInclusive<u32>> = Vec::new();
-        let mut count = 0_u32;
-        for number in self.numbers(selected) {
-            count = count.saturating_add(1);
-            match all.last_mut() {
-                Some(range) if range.end().checked_add(1) == Some(number) => {
-                    *range = *range.start()..=number;
-                }
-                _ => all.push(number..=number),
-            }
-        }
+        let all = collapse(self.numbers(selected));
+        let count = u32::try_from(self.found.len()).unwrap_or(u32::MAX);
         Untagged::ESearch(ESearch {
             tag: Some(self.tag.clone()),
             uid: self.uid,
@@ -322,7 +322,14 @@ impl SearchCursor {
             } else {
                 Vec::new()
             },
+            mod_seq: self.mod_seq(),
         })
+    }
+
+    /// The last change of what is told, if MODSEQ was among the criteria and something was found. Where only MIN or MAX is told, nothing
+    /// else was found (RFC 4731 §3.2).
+    fn mod_seq(&self) -> Option<ModSeq> {
+        self.last_change.filter(|_| !self.found.is_empty())
     }
 
     /// What was found, as numbers or UIDs, rising.

@@ -8,6 +8,7 @@ use crate::imap::types::response::Code;
 use crate::imap::types::search::{DateKind, DateTest, Day, SearchKey};
 use crate::imap::types::sequence::SequenceSet;
 use crate::mailbox::flag::{Flags, SystemFlag};
+use crate::mailbox::id::ModSeq;
 use crate::mailbox::messages::Messages;
 use crate::mailbox::uid_set::UidSet;
 use crate::message::text::Needle;
@@ -34,6 +35,8 @@ pub(super) enum Test {
     Flags(Flags),
     /// `\Recent`
     Recent,
+    /// The mod-sequence is this one or a later one.
+    ChangedFrom(ModSeq),
     /// One of these messages.
     Among(UidSet),
     /// RFC822.SIZE is above.
@@ -147,7 +150,11 @@ impl Test {
     /// What it costs.
     const fn cost(&self) -> Cost {
         match self {
-            Self::Constant(_) | Self::Flags(_) | Self::Recent | Self::Among(_) => Cost::Memory,
+            Self::Constant(_)
+            | Self::Flags(_)
+            | Self::Recent
+            | Self::ChangedFrom(_)
+            | Self::Among(_) => Cost::Memory,
             Self::Larger(_) | Self::Smaller(_) => Cost::Size,
             Self::Arrived(..) | Self::ArrivedUntil(_) | Self::ArrivedFrom(_) => Cost::Date,
             Self::Sent(..) | Self::Field(..) => Cost::Header,
@@ -163,6 +170,7 @@ impl Test {
         };
         Ok(match key {
             SearchKey::Recent => Self::Recent,
+            SearchKey::ModSeq(mod_seq) => Self::ChangedFrom(mod_seq),
             SearchKey::Date(DateKind::Internal, test, day) => Self::Arrived(test, day),
             SearchKey::Date(DateKind::Sent, test, day) => Self::Sent(test, day),
             SearchKey::Within { older: true, secs } => {

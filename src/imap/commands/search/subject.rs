@@ -6,7 +6,7 @@ use crate::imap::commands::open_message::OpenMessage;
 use crate::imap::types::search::{DateTest, Day};
 use crate::mailbox::backend::{self, Mailbox};
 use crate::mailbox::flag::Flags;
-use crate::mailbox::id::Uid;
+use crate::mailbox::id::{ModSeq, Uid};
 use crate::message::structure::Message;
 use crate::message::{header, text};
 
@@ -17,6 +17,8 @@ pub(super) struct Facts {
     pub(super) uid: Uid,
     /// Its flags.
     pub(super) flags: Flags,
+    /// When it was changed last.
+    pub(super) mod_seq: ModSeq,
     /// `\Recent`
     pub(super) recent: bool,
     /// RFC822.SIZE, if it is known.
@@ -84,6 +86,7 @@ impl<'a> Subject<'a> {
             Test::Constant(passes) => *passes,
             Test::Flags(flags) => self.facts.flags.contains(*flags),
             Test::Recent => self.facts.recent,
+            Test::ChangedFrom(mod_seq) => self.facts.mod_seq >= *mod_seq,
             Test::Among(uids) => uids.contains(self.facts.uid),
             Test::Larger(octets) => self.size()? > *octets,
             Test::Smaller(octets) => self.size()? < *octets,

@@ -388,7 +388,7 @@ fn long_searches_and_answers_come_in_pieces() {
     found.extend((1..=100_000).filter_map(|n| Uid::new(n * 2)));
     let mut out = Vec::new();
     encode::untagged(
-        &Untagged::Search(found.iter().map(Uid::value).collect()),
+        &Untagged::Search(found.iter().map(Uid::value).collect(), None),
         false,
         &mut out,
     );
