@@ -120,7 +120,7 @@ impl OpenMailbox {
             let is_later = |record: &Record<'_>| record.uid >= limit;
             list.records().rev().take_while(is_later).count()
         });
-        disk.joined = list.records().len() - later;
+        disk.joined = list.len() - later;
         disk.is_loaded = true;
         if is_changed {
             self.signal.wake();
@@ -138,8 +138,7 @@ impl OpenMailbox {
     ) -> Vec<(Uid, Flags)> {
         let (listing, joined) = (&found.listing, &found.joined);
         let orders: Vec<(Uid, u32)> = list
-            .records()
-            .skip(disk.joined)
+            .records_after(disk.joined)
             .filter(|record| !record.fields().is_empty())
             .filter_map(|record| Some((record.uid, number(record.field(b'O')?)?)))
             .collect();
@@ -223,7 +222,7 @@ impl OpenMailbox {
     /// Writes the list anew when too many of its records are of files that are gone.
     pub(super) fn tidy_list(&self, disk: &mut Disk, spool: &Spool) {
         let live = self.files().len();
-        let records = disk.list.list().map_or(0, |list| list.records().len());
+        let records = disk.list.list().map_or(0, |list| list.len());
         if disk.joined != records || !disk.list.wants_rewrite(live) {
             return;
         }
@@ -247,8 +246,7 @@ impl OpenMailbox {
         let mut locked = Disk::lock_list(list, joined, like, Duration::ZERO)?;
         let known = *joined;
         // records that others have just added were not compared with the files yet
-        let is_compared =
-            known > 0 && locked.list().map(|list| list.records().len()) == Some(known);
+        let is_compared = known > 0 && locked.list().map(|list| list.len()) == Some(known);
         if !is_compared || !locked.wants_rewrite(live) {
             return Ok(());
         }
@@ -265,7 +263,7 @@ impl OpenMailbox {
                 }
             })?;
         }
-        *joined = locked.list().map_or(0, |list| list.records().len());
+        *joined = locked.list().map_or(0, |list| list.len());
         if !forgotten.is_empty() {
             *is_keywords_stale |= keywords.look()?;
             keywords.set_extra(&forgotten, like)?;

@@ -331,7 +331,7 @@ impl OpenMailbox {
             .map_err(|error| problem(&error))?;
         let known = locked.list().ok_or(Error::Unavailable)?;
         let uid_validity = known.uid_validity();
-        let is_direct = *is_loaded && *joined == known.records().len();
+        let is_direct = *is_loaded && *joined == known.len();
         put()?;
         let touches = |place| arrivals.iter().any(|arrival| arrival.place == place);
         sync_places(spool, touches(Place::New), touches(Place::Cur))?;
@@ -355,7 +355,7 @@ impl OpenMailbox {
             .collect();
         let uids = locked.append(&records).map_err(|error| problem(&error))?;
         if is_direct {
-            *joined = locked.list().map_or(0, |list| list.records().len());
+            *joined = locked.list().map_or(0, |list| list.len());
         }
         Ok(Given {
             placed: Placed { uid_validity, uids },

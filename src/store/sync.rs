@@ -145,6 +145,9 @@ impl OpenMailbox {
         if plan.intake == Intake::Take && self.files().in_new() > 0 {
             self.take_new(disk, &spool);
         }
+        if disk.list.list().map(UidList::len) == Some(disk.joined) {
+            disk.list.forget_plain();
+        }
         Ok(())
     }
 
@@ -165,6 +168,10 @@ impl OpenMailbox {
         let look = disk.list.look().map_err(|error| self.lost(spool, &error))?;
         if matches!(look, Look::Replaced | Look::Missing) {
             disk.joined = 0;
+        }
+        if disk.list.list().is_some_and(|list| list.lacks(disk.joined)) {
+            let read = disk.list.remember_all();
+            read.map_err(|error| self.lost(spool, &error))?;
         }
         if disk.list.list().is_none() {
             if !plan.admit {
@@ -311,8 +318,7 @@ impl OpenMailbox {
         whole: bool,
     ) -> Joined {
         let records = list
-            .records()
-            .skip(joined)
+            .records_after(joined)
             .map(|record| (record.uid, record.base, self.hasher.hash(record.base)));
         let ground = Ground {
             whole,

@@ -15,13 +15,20 @@ use std::num::NonZeroU32;
 /// How far above the believed UIDs a damaged line's UID is still taken for one that was given out.
 const PLAUSIBLE_GAP: u32 = 65_536;
 
-/// The list in memory. Holds the octets of the file once, and twelve octets a record.
+/// Octets at the beginning and at the end by which a file is known again that has grown.
+const SAMPLE_OCTETS: usize = 256;
+
+/// The list in memory. Holds the octets of the file once, and twelve octets a record, until [`UidList::forget_plain`].
 #[derive(Debug, Clone)]
 pub(super) struct UidList {
     /// The octets that `entries` point into.
     text: Vec<u8>,
     /// Records, UIDs rising.
     entries: Vec<Entry>,
+    /// What was forgotten.
+    forgotten: Forgotten,
+    /// The first and the last octets read.
+    samples: (Vec<u8>, Vec<u8>),
     /// UIDVALIDITY.
     uid_validity: UidValidity,
     /// Above every UID that was given out; `u32::MAX` when there is none left.
@@ -32,6 +39,21 @@ pub(super) struct UidList {
     other: Vec<u8>,
     /// 3, or 1 for a list that must be written anew before anything is added.
     version: u8,
+}
+
+/// What is no longer in memory.
+#[derive(Debug, Clone, Copy, Default)]
+struct Forgotten {
+    /// Octets.
+    octets: usize,
+    /// Lines.
+    lines: usize,
+    /// Records; all those before them in the list are the ones with fields.
+    records: usize,
+    /// How many records were known then.
+    of: usize,
+    /// The highest UID then.
+    last: u32,
 }
 
 /// Where a record lies in the text.
@@ -112,10 +134,12 @@ impl Damage {
 
 impl UidList {
     /// An empty list.
-    pub(super) const fn new(uid_validity: UidValidity, guid: [u8; 16]) -> Self {
+    pub(super) fn new(uid_validity: UidValidity, guid: [u8; 16]) -> Self {
         Self {
             text: Vec::new(),
             entries: Vec::new(),
+            forgotten: Forgotten::default(),
+            samples: (Vec::new(), Vec::new()),
             uid_validity,
             next: 1,
             guid: Some(guid),
@@ -138,8 +162,10 @@ impl UidList {
             None => Header::salvage(text.get(..end).unwrap_or_default(), fallback)?,
         };
         let mut list = Self {
+            samples: samples(&text),
             text,
             entries: Vec::new(),
+            forgotten: Forgotten::default(),
             uid_validity: header.uid_validity,
             next: header.next,
             guid: header.guid,
@@ -168,8 +194,62 @@ impl UidList {
         let mut damage = Damage::default();
         let from = self.text.len();
         self.text.extend_from_slice(lines);
+        self.samples.1.extend_from_slice(lines);
+        let excess = self.samples.1.len().saturating_sub(SAMPLE_OCTETS);
+        self.samples.1.drain(..excess);
         self.read_lines(from, &mut damage);
         damage
+    }
+
+    /// Forgets the records that are names only, once they have been compared with the files: the table of files has the names too.
+    /// [`UidList::records_after`] tells of those read later.
+    pub(super) fn forget_plain(&mut self) {
+        let of = self.len();
+        if of == self.forgotten.of || self.version != 3 {
+            return;
+        }
+        let lines = self.forgotten.lines + memchr::memchr_iter(b'\n', &self.text).count();
+        let octets = self.octets();
+        let mut kept = Self {
+            text: Vec::new(),
+            entries: Vec::new(),
+            ..self.clone_header()
+        };
+        for record in self.records().filter(|record| !record.fields.is_empty()) {
+            let start = kept.text.len();
+            push_record(&record, record.fields, &mut kept.text);
+            let line = kept.text.get(start..).unwrap_or_default();
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            kept.entries.extend(parse_line(line, start, self.version));
+        }
+        kept.forgotten = Forgotten {
+            octets: octets - kept.text.len().min(octets),
+            lines: lines - memchr::memchr_iter(b'\n', &kept.text).count().min(lines),
+            records: of - kept.entries.len(),
+            of,
+            last: self.last(),
+        };
+        *self = kept;
+    }
+
+    /// True if records were forgotten that a look from this position on would need.
+    pub(super) const fn lacks(&self, position: usize) -> bool {
+        self.forgotten.records > 0 && position < self.forgotten.of
+    }
+
+    /// The list without records.
+    fn clone_header(&self) -> Self {
+        Self {
+            text: Vec::new(),
+            entries: Vec::new(),
+            forgotten: self.forgotten,
+            samples: self.samples.clone(),
+            uid_validity: self.uid_validity,
+            next: self.next,
+            guid: self.guid,
+            other: self.other.clone(),
+            version: self.version,
+        }
     }
 
     /// Reads the lines from an offset on.
@@ -178,12 +258,15 @@ impl UidList {
         let known = self.entries.len();
         let mut doubtful = Vec::new();
         let mut dropped_at = Vec::new();
+        let mut before = self.last();
+        let first_before = before;
         let mut rising = true;
         let mut start = from;
         for line in lines_of(text.get(from..).unwrap_or_default()) {
             match parse_line(line, start, self.version) {
                 Ok(entry) => {
-                    rising &= self.entries.last().is_none_or(|last| last.uid < entry.uid);
+                    rising &= before < entry.uid.value();
+                    before = entry.uid.value();
                     self.entries.push(entry);
                 }
                 Err(uid) => {
@@ -194,12 +277,8 @@ impl UidList {
             start += line.len() + 1;
         }
         if !rising {
-            let before = self
-                .entries
-                .get(known.wrapping_sub(1))
-                .map_or(0, |entry| entry.uid.value());
             let read = self.entries.split_off(known);
-            let (kept, dropped) = longest_rising(read, before);
+            let (kept, dropped) = longest_rising(read, first_before);
             self.entries.extend(kept);
             for entry in dropped {
                 dropped_at.push(entry.start as usize);
@@ -209,7 +288,7 @@ impl UidList {
         damage.lines += dropped_at.len();
         damage.first_line = dropped_at.iter().min().map(|first| {
             let up_to = text.get(..*first).unwrap_or_default();
-            memchr::memchr_iter(b'\n', up_to).count() + 1
+            self.forgotten.lines + memchr::memchr_iter(b'\n', up_to).count() + 1
         });
         self.text = text;
         self.raise_above_known(&doubtful);
@@ -217,7 +296,7 @@ impl UidList {
 
     /// Brings the next UID above all records, and above damaged ones that lie near.
     fn raise_above_known(&mut self, doubtful: &[u32]) {
-        let last = self.entries.last().map_or(0, |entry| entry.uid.value());
+        let last = self.last();
         let limit = last.max(self.next).saturating_add(PLAUSIBLE_GAP);
         let doubtful = doubtful
             .iter()
@@ -226,6 +305,12 @@ impl UidList {
             .max()
             .unwrap_or(0);
         self.next = self.next.max(last.max(doubtful).saturating_add(1));
+    }
+
+    /// The highest UID of a record; 0 if there is none.
+    fn last(&self) -> u32 {
+        let last = self.entries.last().map_or(0, |entry| entry.uid.value());
+        last.max(self.forgotten.last)
     }
 
     /// UIDVALIDITY of the mailbox.
@@ -255,22 +340,51 @@ impl UidList {
 
     /// How many records there are.
     pub(super) const fn len(&self) -> usize {
-        self.entries.len()
+        self.forgotten.records + self.entries.len()
     }
 
-    /// The octets read so far.
+    /// How many octets have been read.
+    pub(super) const fn octets(&self) -> usize {
+        self.forgotten.octets + self.text.len()
+    }
+
+    /// The first of them, at most [`SAMPLE_OCTETS`].
+    pub(super) fn first_octets(&self) -> &[u8] {
+        &self.samples.0
+    }
+
+    /// The last of them, as many.
+    pub(super) fn last_octets(&self) -> &[u8] {
+        &self.samples.1
+    }
+
+    /// The octets in memory.
+    #[cfg(any(test, fuzzing))]
     pub(super) fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// Records, UIDs rising. Some may be of files that are gone; of two with one name the later one counts.
+    /// Records from a position in the whole list on, UIDs rising. What [`UidList::lacks`] is not among them.
+    pub(super) fn records_after(
+        &self,
+        position: usize,
+    ) -> impl DoubleEndedIterator<Item = Record<'_>> + ExactSizeIterator {
+        let position = if self.forgotten.records > 0 {
+            position.saturating_sub(self.forgotten.records)
+        } else {
+            position
+        };
+        self.records().skip(position)
+    }
+
+    /// Records in memory, UIDs rising. Some may be of files that are gone; of two with one name the later one counts.
     pub(super) fn records(
         &self,
     ) -> impl DoubleEndedIterator<Item = Record<'_>> + ExactSizeIterator {
         self.entries.iter().map(|entry| self.at(*entry))
     }
 
-    /// The record of a UID.
+    /// The record of a UID, if it is in memory: those with fields are.
     pub(super) fn record(&self, uid: Uid) -> Option<Record<'_>> {
         let at = self
             .entries
@@ -357,6 +471,14 @@ fn push_record(record: &Record<'_>, fields: &[u8], out: &mut Vec<u8>) {
     out.push(b':');
     out.extend_from_slice(record.base);
     out.push(b'\n');
+}
+
+/// The first and the last octets of a text.
+fn samples(text: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let octets = text.len().min(SAMPLE_OCTETS);
+    let first = text.get(..octets).unwrap_or_default();
+    let last = text.get(text.len() - octets..).unwrap_or_default();
+    (first.to_vec(), last.to_vec())
 }
 
 /// Lines without their ends; what follows the last line end counts if it is not empty.

@@ -18,9 +18,6 @@ use std::time::Duration;
 /// A lock that was not touched for so long is of a dead process; Dovecot's value.
 const STALE_AFTER: Duration = Duration::from_secs(120);
 
-/// Octets before the old end that are compared before a longer file is believed to be the same one, grown.
-const COMPARED_OCTETS: usize = 256;
-
 /// Name of the copy of the first line.
 const HEADER_COPY: &str = "restante-uidlist-header";
 
@@ -170,21 +167,19 @@ impl UidListFile {
         let (Some(list), Some(old)) = (&mut self.list, self.stamp) else {
             return Ok(None);
         };
-        let known = list.text().len();
+        let known = list.octets();
         // no longer than before, but not as it was: written in place
         if old.identity != stamp.identity || stamp.size < known as u64 || stamp.size <= old.size {
             return Ok(None);
         }
-        let overlap = known.min(COMPARED_OCTETS);
-        let mut start = vec![0; overlap];
-        file.read_exact_at(&mut start, 0)?;
+        let overlap = list.last_octets().len();
+        let mut first = vec![0; list.first_octets().len()];
+        file.read_exact_at(&mut first, 0)?;
         let mut octets =
             vec![0; usize::try_from(stamp.size).unwrap_or(usize::MAX) - known + overlap];
         file.read_exact_at(&mut octets, (known - overlap) as u64)?;
         let (tail, added) = octets.split_at_checked(overlap).unwrap_or_default();
-        if list.text().get(known - overlap..) != Some(tail)
-            || list.text().get(..overlap) != Some(&start)
-        {
+        if list.last_octets() != tail || list.first_octets() != first {
             return Ok(None);
         }
         let whole_lines = memchr::memrchr(b'\n', added).map_or(0, |at| at + 1);
@@ -200,6 +195,24 @@ impl UidListFile {
         } else {
             Look::Grown { from }
         }))
+    }
+
+    /// Forgets the records that are only names, after all were compared with the files.
+    pub(super) fn forget_plain(&mut self) {
+        if let Some(list) = &mut self.list {
+            list.forget_plain();
+        }
+    }
+
+    /// Reads all of it again if records are missing in memory.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn remember_all(&mut self) -> io::Result<Look> {
+        if self.list().is_some_and(|list| list.lacks(0)) {
+            self.stamp = None;
+        }
+        self.look()
     }
 
     /// Reads all of it.
@@ -304,10 +317,7 @@ impl UidListFile {
     ) -> io::Result<LockedUidList<'_>> {
         let lock = DotLock::acquire(&self.path, like, timeout, STALE_AFTER)?;
         let mut look = self.look()?;
-        let end = self
-            .list
-            .as_ref()
-            .map_or(0, |list| list.text().len() as u64);
+        let end = self.list.as_ref().map_or(0, |list| list.octets() as u64);
         if self.stamp.is_some_and(|stamp| stamp.size > end) {
             // the last writer was cut off in the middle of a line: whatever UID it meant is not given again
             durable::append(&self.path, b"\n")?;
@@ -409,7 +419,11 @@ impl LockedUidList<'_> {
     /// # Errors
     /// What the system says; then the old list is as it was.
     pub(super) fn rewrite(&mut self, edit: impl FnMut(&Record<'_>) -> Edit) -> io::Result<()> {
+        self.file.remember_all()?;
         let list = self.file.list.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        if list.lacks(0) {
+            return Err(io::Error::other("not all records are in memory"));
+        }
         let text = list.print(edit);
         if self.file.damaged {
             let damaged = durable::read(&self.file.path)?;
@@ -464,6 +478,47 @@ mod tests {
         assert_eq!(values(&locked.append(&[record("a")]).unwrap()), [1]);
         drop(locked);
         (directory, file, like)
+    }
+
+    #[test]
+    fn what_was_forgotten_is_on_disk_still() {
+        let (directory, mut file, like) = begun();
+        let mut locked = file.lock(&like, TIMEOUT).unwrap();
+        let sized = NewRecord {
+            base: b"b",
+            fields: b"W12",
+        };
+        locked.append(&[sized, record("c")]).unwrap();
+        drop(locked);
+        file.forget_plain();
+        let list = file.list().unwrap();
+        assert_eq!((list.len(), list.records().len()), (3, 1));
+        assert!(list.lacks(0) && list.lacks(2) && !list.lacks(3));
+        // another process adds, which is read on
+        let mut second = UidListFile::new(directory.path());
+        let mut locked = second.lock(&like, TIMEOUT).unwrap();
+        assert_eq!(values(&locked.append(&[record("d")]).unwrap()), [4]);
+        drop(locked);
+        assert_eq!(file.look().unwrap(), Look::Grown { from: 3 });
+        let added: Vec<_> = file.list().unwrap().records_after(3).collect();
+        assert_eq!((added.len(), added[0].base), (1, &b"d"[..]));
+        file.forget_plain();
+        assert_eq!(file.list().unwrap().records_after(4).len(), 0);
+        // a rewrite has them all
+        let mut locked = file.lock(&like, TIMEOUT).unwrap();
+        locked.rewrite(|_| Edit::Keep).unwrap();
+        drop(locked);
+        let bases: Vec<_> = file
+            .list()
+            .unwrap()
+            .records()
+            .map(|record| (record.base.to_vec(), record.fields().to_vec()))
+            .collect();
+        let expected = [("a", ""), ("b", "W12"), ("c", ""), ("d", "")];
+        assert_eq!(
+            bases,
+            expected.map(|(base, fields)| (base.into(), fields.into()))
+        );
     }
 
     #[test]

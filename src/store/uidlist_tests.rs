@@ -109,6 +109,29 @@ fn gives_uids_above_all() {
 }
 
 #[test]
+fn forgets_names_and_reads_on() {
+    let (mut list, _) = parse(WHOLE);
+    let octets = list.octets();
+    list.forget_plain();
+    assert_eq!((list.len(), list.octets()), (4, octets));
+    assert_eq!(uids(&list), [2, 7, 30]);
+    assert_eq!(
+        list.record(Uid::new(7).unwrap()).unwrap().field(b'G'),
+        Some(&b"abc123"[..])
+    );
+    assert_eq!(list.uid_next().map(Uid::value), Some(31));
+    // a UID that does not rise is damage still, and its line is counted in the whole file
+    let damage = list.extend(b"29 :x\n31 :y\n");
+    assert_eq!((damage.lines, damage.first_line), (1, Some(6)));
+    let added: Vec<u32> = list.records_after(4).map(|r| r.uid.value()).collect();
+    assert_eq!((added, list.len()), (vec![31], 5));
+    assert!(list.last_octets().ends_with(b"31 :y\n"));
+    list.forget_plain();
+    list.forget_plain();
+    assert_eq!((list.len(), uids(&list).len()), (5, 3));
+}
+
+#[test]
 fn reads_version_1_and_couriers() {
     let (list, damage) = parse("1 721823000 31\n1 1721823666.M512901P7788.mx1,S=4310:2,S\n4 b\n");
     assert!(!damage.any());
