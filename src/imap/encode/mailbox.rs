@@ -3,7 +3,9 @@
 use super::core::{push_astring, push_list, push_number, push_ranges, push_string};
 use crate::imap::types::list::{ListAttribute, StatusItem};
 use crate::imap::types::response::{ESearch, ListEntry};
+use crate::imap::types::sequence::PartialRange;
 use crate::mailbox::id::ModSeq;
+use std::ops::RangeInclusive;
 
 /// `LIST` or `LSUB` and `mailbox-list`
 pub(super) fn push_list_entry(entry: &ListEntry, utf8: bool, out: &mut Vec<u8>) {
@@ -141,4 +143,25 @@ pub(super) fn push_esearch(result: &ESearch, out: &mut Vec<u8>) {
         out.extend_from_slice(b" MODSEQ ");
         push_number(mod_seq.0, out);
     }
+    if let Some((window, within)) = &result.partial {
+        push_partial(*window, within, out);
+    }
+}
+
+/// `ret-data-partial = "PARTIAL" SP "(" partial-range SP (sequence-set / "NIL") ")"` (RFC 9394 §4)
+fn push_partial(window: PartialRange, within: &[RangeInclusive<u32>], out: &mut Vec<u8>) {
+    let sign: &[u8] = if window.from_end { b"-" } else { b"" };
+    out.extend_from_slice(b" PARTIAL (");
+    out.extend_from_slice(sign);
+    push_number(window.first.get().into(), out);
+    out.push(b':');
+    out.extend_from_slice(sign);
+    push_number(window.last.get().into(), out);
+    out.push(b' ');
+    if within.is_empty() {
+        out.extend_from_slice(b"NIL");
+    } else {
+        push_ranges(within.iter().cloned(), out);
+    }
+    out.push(b')');
 }

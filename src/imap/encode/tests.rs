@@ -11,6 +11,7 @@ use crate::imap::types::core::Tag;
 use crate::imap::types::fetch::{FetchItem, Section, SectionText};
 use crate::imap::types::list::{ListAttribute, StatusItem};
 use crate::imap::types::response::{Code, Condition, ESearch, FlagList, ListEntry, Text};
+use crate::imap::types::sequence::PartialRange;
 use crate::mailbox::flag::{Flags, Keyword, KeywordTable, SystemFlag};
 use crate::mailbox::id::{ModSeq, SeqNum, Uid, UidValidity};
 use crate::mailbox::name::SpecialUse;
@@ -296,6 +297,11 @@ fn mailbox_responses() {
 #[test]
 fn esearch_responses() {
     let tag = Tag::new("A282");
+    let window = |from_end| PartialRange {
+        from_end,
+        first: NonZeroU32::new(1).unwrap(),
+        last: NonZeroU32::new(3).unwrap(),
+    };
     let empty = ESearch {
         tag,
         ..ESearch::default()
@@ -322,9 +328,23 @@ fn esearch_responses() {
                 uid: true,
                 min: Some(7),
                 max: Some(3800),
-                ..empty
+                ..empty.clone()
             },
             "* ESEARCH (TAG \"A282\") UID MIN 7 MAX 3800\r\n",
+        ),
+        (
+            ESearch {
+                partial: Some((window(true), vec![5..=6, 9..=9])),
+                ..empty.clone()
+            },
+            "* ESEARCH (TAG \"A282\") PARTIAL (-1:-3 5:6,9)\r\n",
+        ),
+        (
+            ESearch {
+                partial: Some((window(false), Vec::new())),
+                ..empty
+            },
+            "* ESEARCH (TAG \"A282\") PARTIAL (1:3 NIL)\r\n",
         ),
     ] {
         assert_eq!(shown(&Untagged::ESearch(response), false), expected);

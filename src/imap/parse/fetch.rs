@@ -4,10 +4,10 @@ use super::core::{
     ParseResult, after_sp, astring, fail, list1, mod_sequence, name, named, number64, nz_number,
     word,
 };
-use super::sequence::sequence_set;
+use super::sequence::{partial_range, sequence_set};
 use crate::imap::types::command::CommandBody;
 use crate::imap::types::fetch::{FetchItem, FetchModifiers, Section, SectionText};
-use crate::imap::types::sequence::OctetWindow;
+use crate::imap::types::sequence::{OctetWindow, PartialRange};
 use crate::mailbox::id::ModSeq;
 use nom::Parser;
 use nom::branch::alt;
@@ -63,6 +63,8 @@ enum Modifier {
     ChangedSince(ModSeq),
     /// VANISHED
     Vanished,
+    /// PARTIAL
+    Partial(PartialRange),
 }
 
 /// `fetch-modifiers = SP "(" fetch-modifier *(SP fetch-modifier) ")"` (RFC 4466 §2.4), each once
@@ -76,6 +78,7 @@ fn fetch_modifiers(uid: bool) -> impl FnMut(&[u8]) -> ParseResult<'_, FetchModif
                     modifiers.changed_since.replace(mod_seq).is_some()
                 }
                 Modifier::Vanished => std::mem::replace(&mut modifiers.vanished, true),
+                Modifier::Partial(window) => modifiers.partial.replace(window).is_some(),
             };
             if is_repeated {
                 return fail(input, "each modifier once");
@@ -88,12 +91,14 @@ fn fetch_modifiers(uid: bool) -> impl FnMut(&[u8]) -> ParseResult<'_, FetchModif
     }
 }
 
-/// `"CHANGEDSINCE" SP mod-sequence-value / "VANISHED"` (RFC 7162 §7); 0 is taken too
+/// `"CHANGEDSINCE" SP mod-sequence-value / "VANISHED"` (RFC 7162 §7); 0 is taken too;
+/// `"PARTIAL" SP partial-range` (RFC 9394 §4)
 fn fetch_modifier(input: &[u8]) -> ParseResult<'_, Modifier> {
     let (rest, word) = named("a modifier of FETCH", name).parse(input)?;
     match word.as_str() {
         "CHANGEDSINCE" => map(after_sp(mod_sequence), Modifier::ChangedSince).parse(rest),
         "VANISHED" => Ok((rest, Modifier::Vanished)),
+        "PARTIAL" => map(after_sp(partial_range), Modifier::Partial).parse(rest),
         _ => fail(input, "modifiers of FETCH that are offered"),
     }
 }

@@ -8,11 +8,12 @@ use super::core::{
     mod_sequence, name, named, number64, nz_number, quoted, sp, word,
 };
 use super::date::date;
-use super::sequence::sequence_set;
+use super::sequence::{partial_range, sequence_set};
 use super::store::keyword;
 use crate::imap::types::command::CommandBody;
 use crate::imap::types::core::Octets;
 use crate::imap::types::search::{DateKind, DateTest, Search, SearchKey, SearchReturns};
+use crate::imap::types::sequence::PartialRange;
 use crate::mailbox::flag::SystemFlag;
 use crate::mailbox::id::ModSeq;
 use nom::Parser;
@@ -51,20 +52,61 @@ pub(super) fn search(uid: bool) -> impl FnMut(&[u8]) -> ParseResult<'_, CommandB
 }
 
 /// `search-return-opts = SP "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")"`; here the list
+///
+/// One PARTIAL or one ALL may be among them (RFC 9394 §3.1).
 fn search_returns(input: &[u8]) -> ParseResult<'_, SearchReturns> {
-    let (rest, names) = list0(named("a return option", name)).parse(input)?;
+    let (rest, options) = list0(search_return_opt).parse(input)?;
     let mut returns = SearchReturns::default();
-    for name in names {
-        match name.as_str() {
-            "MIN" => returns.min = true,
-            "MAX" => returns.max = true,
-            "ALL" => returns.all = true,
-            "COUNT" => returns.count = true,
-            "SAVE" => returns.save = true,
-            _ => return fail(input, "return options of SEARCH that are offered"),
+    for option in options {
+        match option {
+            ReturnOption::Min => returns.min = true,
+            ReturnOption::Max => returns.max = true,
+            ReturnOption::All => returns.all = true,
+            ReturnOption::Count => returns.count = true,
+            ReturnOption::Save => returns.save = true,
+            ReturnOption::Partial(window) => {
+                if returns.partial.replace(window).is_some() {
+                    return fail(input, "PARTIAL once");
+                }
+            }
         }
     }
+    if returns.all && returns.partial.is_some() {
+        return fail(input, "either PARTIAL or ALL");
+    }
     Ok((rest, returns))
+}
+
+/// A return option with its value.
+#[derive(Debug)]
+enum ReturnOption {
+    /// MIN
+    Min,
+    /// MAX
+    Max,
+    /// ALL
+    All,
+    /// COUNT
+    Count,
+    /// SAVE
+    Save,
+    /// PARTIAL
+    Partial(PartialRange),
+}
+
+/// `search-return-opt = "MIN" / "MAX" / "ALL" / "COUNT" / "SAVE" / "PARTIAL" SP partial-range` (RFC 9051 §9, RFC 9394 §4)
+fn search_return_opt(input: &[u8]) -> ParseResult<'_, ReturnOption> {
+    let (rest, name) = named("a return option", name).parse(input)?;
+    let option = match name.as_str() {
+        "MIN" => ReturnOption::Min,
+        "MAX" => ReturnOption::Max,
+        "ALL" => ReturnOption::All,
+        "COUNT" => ReturnOption::Count,
+        "SAVE" => ReturnOption::Save,
+        "PARTIAL" => return map(after_sp(partial_range), ReturnOption::Partial).parse(rest),
+        _ => return fail(input, "return options of SEARCH that are offered"),
+    };
+    Ok((rest, option))
 }
 
 /// A criterion and how deep it nests.

@@ -1,11 +1,11 @@
-//! Sequence sets (RFC 9051 §9).
+//! Sequence sets (RFC 9051 §9) and windows on results (RFC 9394 §4).
 
 use super::core::{ParseResult, fail, named, nz_number};
-use crate::imap::types::sequence::{SeqBound, SeqRange, SequenceSet};
+use crate::imap::types::sequence::{PartialRange, SeqBound, SeqRange, SequenceSet};
 use nom::Parser;
 use nom::branch::alt;
 use nom::character::complete::char as octet;
-use nom::combinator::{map, opt, value};
+use nom::combinator::{cond, map, opt, value};
 use nom::sequence::preceded;
 
 /// Most ranges in one set: as many as a line after login can hold.
@@ -52,6 +52,24 @@ fn seq_number(input: &[u8]) -> ParseResult<'_, SeqBound> {
         )),
     )
     .parse(input)
+}
+
+/// `partial-range = nz-number ":" nz-number / "-" nz-number ":" "-" nz-number`
+pub(super) fn partial_range(input: &[u8]) -> ParseResult<'_, PartialRange> {
+    let window = |input| {
+        let (rest, minus) = opt(octet('-')).parse(input)?;
+        let (rest, first) = nz_number(rest)?;
+        let (rest, _) = octet(':').parse(rest)?;
+        let (rest, _) = cond(minus.is_some(), octet('-')).parse(rest)?;
+        let (rest, last) = nz_number(rest)?;
+        let window = PartialRange {
+            from_end: minus.is_some(),
+            first,
+            last,
+        };
+        Ok((rest, window))
+    };
+    named("a window such as 1:500 or -1:-500", window).parse(input)
 }
 
 #[cfg(test)]
@@ -102,6 +120,38 @@ mod tests {
         // what is left is for the next parser to refuse
         for (text, left) in [("1:2:3", ":3"), ("$,1", ",1"), ("1 ", " "), ("1:", ":")] {
             assert_eq!(sequence_set(text.as_bytes()).unwrap().0, left.as_bytes());
+        }
+    }
+
+    #[test]
+    fn windows() {
+        let cases = [
+            ("1:500", false, 1, 500),
+            ("500:400", false, 500, 400),
+            ("7:7", false, 7, 7),
+            ("-1:-3", true, 1, 3),
+            ("-4294967295:-1", true, u32::MAX, 1),
+        ];
+        for (text, from_end, first, last) in cases {
+            let (rest, window) = partial_range(text.as_bytes()).unwrap();
+            assert_eq!((rest, window.from_end), (&b""[..], from_end), "{text}");
+            assert_eq!((window.first.get(), window.last.get()), (first, last));
+        }
+        for text in [
+            "",
+            "1",
+            "-1",
+            "0:1",
+            "1:0",
+            "1:*",
+            "*:1",
+            "1:-3",
+            "-1:3",
+            "-1:*",
+            "- 1:-2",
+            "1:4294967296",
+        ] {
+            assert!(partial_range(text.as_bytes()).is_err(), "{text}");
         }
     }
 

@@ -663,6 +663,57 @@ fn search_arguments() {
 }
 
 #[test]
+fn fetch_modifiers() {
+    let modifiers = |text: &str| match parse(&format!("UID FETCH 1:* (FLAGS) {text}")) {
+        Ok(CommandBody::Fetch { modifiers, .. }) => Ok(modifiers),
+        Ok(other) => panic!("{other:?}"),
+        Err(text) => Err(text),
+    };
+    let window = modifiers("(partial -1:-30)").unwrap().partial.unwrap();
+    assert!(window.from_end && window.size() == 30);
+    for (text, expected) in [
+        ("()", "FETCH: expected a modifier of FETCH"),
+        (
+            "(FOO)",
+            "FETCH: expected modifiers of FETCH that are offered",
+        ),
+        ("(PARTIAL)", "FETCH: expected a blank"),
+        (
+            "(PARTIAL x)",
+            "FETCH: expected a window such as 1:500 or -1:-500",
+        ),
+        ("(PARTIAL 1:*)", "FETCH: expected a number"),
+        (
+            "(PARTIAL 1:2 PARTIAL 3:4)",
+            "FETCH: expected each modifier once",
+        ),
+    ] {
+        assert_eq!(modifiers(text).unwrap_err(), expected, "{text}");
+    }
+}
+
+#[test]
+fn windows_of_search() {
+    let returns = |options: &str| match parse(&format!("SEARCH RETURN ({options}) ALL")) {
+        Ok(CommandBody::Search { search, .. }) => Ok(search.returns.unwrap()),
+        Ok(other) => panic!("{other:?}"),
+        Err(text) => Err(text),
+    };
+    let asked = returns("MIN partial 500:1 SAVE").unwrap();
+    assert!(asked.min && asked.save && !asked.all);
+    assert_eq!(asked.partial.unwrap().of(700), 0..500);
+    for (options, expected) in [
+        ("PARTIAL", "SEARCH: expected a blank"),
+        ("PARTIAL 1:-2", "SEARCH: expected a number"),
+        ("PARTIAL 1:2 PARTIAL 1:2", "SEARCH: expected PARTIAL once"),
+        ("ALL PARTIAL 1:2", "SEARCH: expected either PARTIAL or ALL"),
+        ("PARTIAL 1:2 ALL", "SEARCH: expected either PARTIAL or ALL"),
+    ] {
+        assert_eq!(returns(options).unwrap_err(), expected, "{options}");
+    }
+}
+
+#[test]
 fn search_options() {
     let Ok(CommandBody::Search { uid: true, search }) =
         parse("UID SEARCH RETURN (MIN SAVE) CHARSET UTF-8 ALL")

@@ -25,6 +25,7 @@ const AFTER_LOGIN: &[&str] = &[
     "MOVE",
     "ESEARCH",
     "SEARCHRES",
+    "PARTIAL",
     "LIST-EXTENDED",
     "LIST-STATUS",
     "SPECIAL-USE",

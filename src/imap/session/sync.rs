@@ -16,7 +16,7 @@ use crate::protocol::HIGH_WATER_OCTETS;
 /// Changes that the view has taken in and the client has not heard of yet.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    first: Option<Untagged>,
+    first: Option<Box<Untagged>>,
     changes: Changes,
     with_uids: bool,
     told_expunges: usize,
@@ -28,7 +28,7 @@ impl Pending {
     /// One response, and nothing of a mailbox.
     pub(crate) fn only(response: Untagged) -> Self {
         Self {
-            first: Some(response),
+            first: Some(Box::new(response)),
             ..Self::default()
         }
     }

@@ -1,6 +1,6 @@
 //! What FETCH can ask for (RFC 9051 §6.4.5).
 
-use super::sequence::OctetWindow;
+use super::sequence::{OctetWindow, PartialRange};
 use crate::mailbox::id::ModSeq;
 use std::num::NonZeroU32;
 
@@ -61,6 +61,8 @@ pub struct FetchModifiers {
     pub changed_since: Option<ModSeq>,
     /// VANISHED: also which of them are gone; only with CHANGEDSINCE and only in UID FETCH (RFC 7162 §3.2.6).
     pub vanished: bool,
+    /// PARTIAL: only those messages of the set that lie in this window (RFC 9394 §3.3).
+    pub partial: Option<PartialRange>,
 }
 
 /// A section of a message: a part, and what of it.

@@ -3,6 +3,7 @@
 use super::capability::Capability;
 use super::core::Tag;
 use super::list::{ListAttribute, StatusItem};
+use super::sequence::PartialRange;
 use crate::mailbox::flag::SystemFlag;
 use crate::mailbox::id::{ModSeq, SeqNum, Uid, UidValidity};
 use crate::mailbox::uid_set::UidSet;
@@ -195,6 +196,8 @@ pub struct ESearch {
     pub count: Option<u32>,
     /// MODSEQ: the last change of what is told (RFC 4731 §3.2)
     pub mod_seq: Option<ModSeq>,
+    /// PARTIAL: the window asked for, and what lies in it (RFC 9394 §3.1)
+    pub partial: Option<(PartialRange, Vec<RangeInclusive<u32>>)>,
 }
 
 /// The tagged end of a command.

@@ -1,7 +1,7 @@
 //! What SEARCH can ask (RFC 9051 §6.4.4).
 
 use super::core::Octets;
-use super::sequence::SequenceSet;
+use super::sequence::{PartialRange, SequenceSet};
 use crate::mailbox::flag::{Keyword, SystemFlag};
 use crate::mailbox::id::ModSeq;
 
@@ -33,6 +33,8 @@ pub struct SearchReturns {
     pub count: bool,
     /// SAVE
     pub save: bool,
+    /// PARTIAL: a window on what was found (RFC 9394 §3.1); never with ALL.
+    pub partial: Option<PartialRange>,
 }
 
 /// A calendar day as in SEARCH: year, month 1–12, day 1–31.

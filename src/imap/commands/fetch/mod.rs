@@ -115,6 +115,10 @@ impl FetchCursor {
         dialect: &Dialect,
     ) -> Result<Self, CommandError> {
         let mut messages = resolve(set, uid, selected)?;
+        if let Some(window) = modifiers.partial {
+            let within = window.of(messages.len());
+            messages = messages.drain(within).collect();
+        }
         if let Some(since) = modifiers.changed_since {
             let shared = selected.mailbox.read();
             messages.retain(|(_, uid)| {

@@ -1,16 +1,16 @@
-//! SEARCH and UID SEARCH (RFC 9051 §6.4.4).
+//! SEARCH and UID SEARCH (RFC 9051 §6.4.4, RFC 9394 §3.1).
 //!
 //! What memory can decide is decided for many messages under one lock; the rest message by message, cheap tests first, in pieces that end after
-//! a number of messages or of octets read. Where only MIN or MAX is asked for, the search begins at that end and stops at the first
-//! message.
+//! a number of messages or of octets read. Where only MIN, MAX or a window of PARTIAL is asked for, the search begins at that end and stops
+//! when it has what is to be told.
 //!
 //! A message that is gone matches nothing. One that cannot be read matches nothing either, and the command ends with NO after the
 //! result, so that one damaged file does not make a mailbox unsearchable.
 
 mod program;
+mod result;
 mod subject;
 
-use super::messages::collapse;
 use crate::encoding::charset;
 use crate::imap::encode;
 use crate::imap::session::reply::CommandError;
@@ -19,11 +19,12 @@ use crate::imap::types::core::Tag;
 use crate::imap::types::response::{ESearch, Untagged};
 use crate::imap::types::search::{Search, SearchKey, SearchReturns};
 use crate::mailbox::backend;
-use crate::mailbox::id::{ModSeq, SeqNum, Uid};
+use crate::mailbox::id::{ModSeq, Uid};
 use crate::mailbox::messages::Messages;
 use crate::mailbox::uid_set::UidSet;
 use crate::protocol::HIGH_WATER_OCTETS;
 use program::{Cost, Program, Terms, bad_charset};
+use result::{Found, Order, extended, kept, numbers};
 use std::collections::VecDeque;
 use subject::{Facts, Subject};
 
@@ -57,7 +58,7 @@ pub(crate) struct SearchCursor {
     /// What is known of the next ones, in the order in which they are looked at.
     batch: VecDeque<Facts>,
     order: Order,
-    found: UidSet,
+    found: Found,
     /// The last change of what was found, if MODSEQ is among the criteria.
     last_change: Option<ModSeq>,
     /// Nothing must be read from disk.
@@ -67,19 +68,6 @@ pub(crate) struct SearchCursor {
     failures: usize,
     failure: Option<CommandError>,
     answer: Option<Answer>,
-}
-
-/// In which order messages are looked at, and when that is enough.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    /// All.
-    All,
-    /// From the first to one that matches.
-    First,
-    /// So, then from the last to one that matches.
-    FirstAndLast,
-    /// From the last to one that matches.
-    Last,
 }
 
 /// The response, and how much of it was sent.
@@ -139,7 +127,7 @@ impl SearchCursor {
             returns: search.returns,
             ahead,
             batch: VecDeque::new(),
-            found: UidSet::new(),
+            found: Found::default(),
             last_change,
             in_memory,
             needs_thread: !in_memory || !is_quick,
@@ -223,7 +211,7 @@ impl SearchCursor {
         if self.batch.is_empty() {
             let messages = selected.mailbox.read();
             while self.batch.len() < BATCH {
-                let next = if self.order == Order::Last {
+                let next = if matches!(self.order, Order::Last(_)) {
                     self.ahead.pop_back()
                 } else {
                     self.ahead.pop_front()
@@ -247,21 +235,32 @@ impl SearchCursor {
     }
 
     /// A message matches.
-    fn find(&mut self, facts: Facts) {
-        self.found.insert(facts.uid);
-        self.last_change = self.last_change.map(|last| last.max(facts.mod_seq));
-        match self.order {
-            Order::All => {}
-            Order::First | Order::Last => {
-                self.ahead.clear();
-                self.batch.clear();
+    fn find(&mut self, Facts { uid, mod_seq, .. }: Facts) {
+        self.last_change = self.last_change.map(|last| last.max(mod_seq));
+        let is_enough = match self.order {
+            Order::All => false,
+            Order::First(enough) => self.found.count() + 1 >= enough,
+            Order::Last(enough) => {
+                self.found.push_before(uid);
+                return self.stop_if(self.found.count() >= enough);
             }
             Order::FirstAndLast => {
                 while let Some(facts) = self.batch.pop_back() {
                     self.ahead.push_front(facts.uid);
                 }
-                self.order = Order::Last;
+                self.order = Order::Last(2);
+                false
             }
+        };
+        self.found.push(uid);
+        self.stop_if(is_enough);
+    }
+
+    /// Looks at no further message, if enough were found.
+    fn stop_if(&mut self, is_enough: bool) {
+        if is_enough {
+            self.ahead.clear();
+            self.batch.clear();
         }
     }
 
@@ -276,10 +275,10 @@ impl SearchCursor {
     }
 
     /// Sets `$`, where it was asked for; a search that fails empties it (RFC 9051 §6.4.4.1).
-    fn save(&self, succeeds: bool, selected: &mut Selected) {
-        if self.returns.is_some_and(|returns| returns.save) {
+    fn save(&mut self, succeeds: bool, selected: &mut Selected) {
+        if let Some(returns) = self.returns.filter(|returns| returns.save) {
             selected.saved = if succeeds && self.failure.is_none() {
-                self.found.clone()
+                kept(returns, self.found.uids())
             } else {
                 UidSet::new()
             };
@@ -287,93 +286,31 @@ impl SearchCursor {
     }
 
     /// The response; none where only SAVE was asked for, or the search cannot be done.
-    fn response(&self, selected: &Selected, dialect: Dialect) -> Vec<u8> {
+    fn response(&mut self, selected: &Selected, dialect: Dialect) -> Vec<u8> {
         let mut out = Vec::new();
         if self.failures == 0 && self.failure.is_some() {
             return out;
         }
+        let (uid, found) = (self.uid, self.found.uids());
+        let mod_seq = self.last_change.filter(|_| !found.is_empty());
         let response = match self.returns {
             None if !dialect.rev2 => {
-                Untagged::Search(self.numbers(selected).collect(), self.mod_seq())
+                Untagged::Search(numbers(uid, found, selected).collect(), mod_seq)
             }
-            None => self.extended(SearchReturns::default(), selected),
             Some(returns) if returns.save && !returns.tells() => return out,
-            Some(returns) => self.extended(returns, selected),
+            returns => {
+                let returns = returns.unwrap_or_default();
+                let answer = extended(&self.tag, uid, returns, found, selected);
+                Untagged::ESearch(ESearch { mod_seq, ..answer })
+            }
         };
         encode::untagged(&response, dialect.is_utf8(), &mut out);
         out
-    }
-
-    /// ESEARCH; no options mean ALL.
-    fn extended(&self, returns: SearchReturns, selected: &Selected) -> Untagged {
-        let all = collapse(self.numbers(selected));
-        let count = u32::try_from(self.found.len()).unwrap_or(u32::MAX);
-        Untagged::ESearch(ESearch {
-            tag: Some(self.tag.clone()),
-            uid: self.uid,
-            min: all
-                .first()
-                .map(|range| *range.start())
-                .filter(|_| returns.min),
-            max: all.last().map(|range| *range.end()).filter(|_| returns.max),
-            count: returns.count.then_some(count),
-            all: if returns.all || !returns.tells() {
-                all
-            } else {
-                Vec::new()
-            },
-            mod_seq: self.mod_seq(),
-        })
-    }
-
-    /// The last change of what is told, if MODSEQ was among the criteria and something was found. Where only MIN or MAX is told, nothing
-    /// else was found (RFC 4731 §3.2).
-    fn mod_seq(&self) -> Option<ModSeq> {
-        self.last_change.filter(|_| !self.found.is_empty())
-    }
-
-    /// What was found, as numbers or UIDs, rising.
-    fn numbers<'a>(&'a self, selected: &'a Selected) -> impl Iterator<Item = u32> + 'a {
-        self.found.iter().filter_map(|uid| {
-            if self.uid {
-                Some(uid.value())
-            } else {
-                selected.view.seq_of(uid).map(SeqNum::value)
-            }
-        })
     }
 }
 
 /// What texts are in if nothing is said: RFC 9051 §6.4.4; the US-ASCII of RFC 3501 is part of it.
 const DEFAULT_CHARSET: &[u8] = b"UTF-8";
-
-impl Order {
-    /// The order that result options allow; SAVE keeps no more than MIN and MAX tell (RFC 9051 §6.4.4.1).
-    const fn of(returns: Option<SearchReturns>) -> Self {
-        match returns {
-            Some(SearchReturns {
-                min,
-                max,
-                all: false,
-                count: false,
-                ..
-            }) => match (min, max) {
-                (true, true) => Self::FirstAndLast,
-                (true, false) => Self::First,
-                (false, true) => Self::Last,
-                (false, false) => Self::All,
-            },
-            _ => Self::All,
-        }
-    }
-}
-
-impl SearchReturns {
-    /// True if something is to be told.
-    const fn tells(self) -> bool {
-        self.min || self.max || self.all || self.count
-    }
-}
 
 impl Answer {
     /// Sends what there is room for, and returns what is left.
