@@ -74,6 +74,7 @@ const LAYERS: &[(&str, &[&str], &[&str])] = &[
         &[
             "tokio",
             "tokio_rustls",
+            "flate2",
             "socket2",
             "listenfd",
             "sd_notify",

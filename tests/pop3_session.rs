@@ -103,7 +103,9 @@ impl Client {
                     return;
                 }
                 Step::Wait(_) => return,
-                Step::Work(_) | Step::StartTls => unreachable!("not here"),
+                Step::Work(_) | Step::StartTls | Step::StartCompression => {
+                    unreachable!("not here")
+                }
             }
         }
     }

@@ -70,6 +70,11 @@ impl<P: Protocol> Client<P> {
                     self.is_open = false;
                     return;
                 }
+                // to the session it is all the same
+                Step::StartCompression => {
+                    let waiting = self.session.compression_started();
+                    self.session.feed(&waiting);
+                }
                 Step::Wait(_) => return,
             }
         }

@@ -31,7 +31,7 @@ pub trait Protocol: Send + fmt::Debug {
     /// Does what can be done without waiting, appends what is to be sent to `output`, and says what comes next.
     ///
     /// The first call makes the greeting. `output` may already hold octets; the shell writes it all before it obeys a
-    /// [`Step::Wait`], [`Step::StartTls`] or [`Step::Close`].
+    /// [`Step::Wait`], [`Step::StartTls`], [`Step::StartCompression`] or [`Step::Close`].
     fn step(&mut self, now: Instant, output: &mut Vec<u8>) -> Step;
 
     /// Runs the work that the last [`Step::Work`] announced; may block on the disk. Then comes [`Protocol::step`] again.
@@ -42,6 +42,12 @@ pub trait Protocol: Send + fmt::Debug {
 
     /// TLS is up, after [`Step::StartTls`]. Everything fed before is forgotten (RFC 9051 §6.2.1, RFC 2595 §4).
     fn tls_started(&mut self, tls: TlsInfo);
+
+    /// From now on both directions are compressed, after [`Step::StartCompression`]. Hands back what was fed and not used: the client has compressed
+    /// it already. A protocol that never asks for compression has nothing to hand back.
+    fn compression_started(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
 
     /// The shell ends the session: appends the parting words of this protocol.
     fn interrupt(&mut self, reason: Interrupt, output: &mut Vec<u8>);
@@ -61,6 +67,8 @@ pub enum Step {
     Wait(Wait),
     /// Write the output, then negotiate TLS, having thrown away any input that is waiting.
     StartTls,
+    /// Write the output, then compress what is sent and inflate what comes in (RFC 4978 §3).
+    StartCompression,
     /// Write the output, then close.
     Close,
 }

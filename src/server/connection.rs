@@ -5,7 +5,7 @@
 //! displaced or revoked connection also in the midst of writing, as nobody is owed the rest.
 //!
 //! An idle connection costs the task, the session and, with TLS, the keys: input is read into the stack of the thread that reads, and the
-//! output buffer is given back before waiting.
+//! output buffer is given back before waiting. What compression holds is given back when nothing has happened for [`REST_AFTER`].
 
 use super::end::{Account, End};
 use super::limits::{Handle, Order, Seat};
@@ -29,6 +29,9 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Time for the last words to be written.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// Silence after which what compression can do without is given back: the commands of one synchronisation profit from each other.
+const REST_AFTER: Duration = Duration::from_secs(1);
+
 /// A connection without its session.
 #[derive(Debug)]
 struct Connection {
@@ -43,8 +46,8 @@ struct Connection {
     silent_since: Instant,
     /// What the client sent last is still being answered.
     answering: bool,
-    octets_in: u64,
-    octets_out: u64,
+    /// When what compression holds is given back.
+    rest_at: Option<Instant>,
 }
 
 /// Serves a connection to its end and logs it. A `refusal` is told to the client in place of a session.
@@ -58,7 +61,7 @@ pub(super) async fn serve(
 ) {
     let began = now();
     let mut connection = Connection {
-        stream: Stream::Plain(stream),
+        stream: Stream::new(stream),
         tls: None,
         remote,
         door,
@@ -67,8 +70,7 @@ pub(super) async fn serve(
         began,
         silent_since: began,
         answering: false,
-        octets_in: 0,
-        octets_out: 0,
+        rest_at: None,
     };
     let end = connection.run(refusal).await;
     connection.farewell(&end).await;
@@ -151,6 +153,13 @@ impl Connection {
                     contained(self.handle(), || machine.protocol.tls_started(info))?;
                     self.step(&mut machine)?
                 }
+                Step::StartCompression => {
+                    self.flush(&mut machine).await?;
+                    let protocol = &mut machine.protocol;
+                    let waiting = contained(self.handle(), || protocol.compression_started())?;
+                    self.stream.start_compression(&waiting);
+                    self.step(&mut machine)?
+                }
                 Step::Close => {
                     self.flush(&mut machine).await?;
                     return Ok(End::BySession);
@@ -223,32 +232,51 @@ impl Connection {
             self.silent_since = now();
         }
         let patience_ends = self.patience_ends(wait.patience, machine.protocol.is_authenticated());
-        let next = [patience_ends, wait.at].into_iter().flatten().min();
         let handle = Arc::clone(&self.seat.handle);
-        tokio::select! {
-            biased;
-            reason = order_where(&handle, |order| heeded(order, wait)) => Ok(Some(reason)),
-            read = input(&mut self.stream, machine, wait.input) => match read? {
-                0 => Err(End::ByClient),
-                count => {
-                    self.heard(count);
-                    Ok(None)
+        loop {
+            let next = [patience_ends, wait.at, self.rest_at]
+                .into_iter()
+                .flatten()
+                .min();
+            tokio::select! {
+                biased;
+                reason = order_where(&handle, |order| heeded(order, wait)) => return Ok(Some(reason)),
+                read = input(&mut self.stream, machine, wait.input) => {
+                    if read? == 0 {
+                        return Err(End::ByClient);
+                    }
+                    self.heard();
+                    return Ok(None);
                 }
-            },
-            () = handle.woken.notified() => Ok(None),
-            () = until(next) => {
-                let is_over = patience_ends.is_some_and(|end| end <= now());
-                Ok(is_over.then_some(Interrupt::Timeout))
+                () = handle.woken.notified() => return Ok(None),
+                () = until(next) => {}
             }
+            let is_due = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= now());
+            if is_due(patience_ends) {
+                return Ok(Some(Interrupt::Timeout));
+            }
+            if is_due(wait.at) {
+                return Ok(None);
+            }
+            self.stream.rest();
+            self.rest_at = None;
+            tracing::debug!(connection = handle.id, "compression_rested");
         }
     }
 
     /// Octets came in.
-    fn heard(&mut self, count: usize) {
-        self.octets_in = self.octets_in.saturating_add(count as u64);
+    fn heard(&mut self) {
         self.silent_since = now();
         self.answering = true;
         self.seat.handle.heard();
+        self.rest_later();
+    }
+
+    /// What compression holds is wanted for a while.
+    fn rest_later(&mut self) {
+        if self.stream.is_compressed() {
+            self.rest_at = now().checked_add(REST_AFTER);
+        }
     }
 
     /// When the client's silence has lasted too long.
@@ -281,6 +309,8 @@ impl Connection {
         }
         let handle = Arc::clone(&self.seat.handle);
         let patience = self.shared.timeouts.write;
+        let octets = self.stream.packed(octets)?;
+        self.rest_later();
         let mut rest = octets.as_slice();
         loop {
             let count = tokio::select! {
@@ -292,7 +322,6 @@ impl Connection {
             if count == 0 {
                 return Ok(());
             }
-            self.octets_out = self.octets_out.saturating_add(count as u64);
             if rest.len() < octets.len() {
                 // More than the system's buffer: the client must have taken some.
                 handle.heard();
@@ -332,9 +361,9 @@ impl Connection {
 
     /// Writes what the client may still read; what becomes of it no longer matters.
     async fn last_words(&mut self, octets: Vec<u8>) {
+        let octets = self.stream.packed(octets).unwrap_or_default();
         let mut rest = octets.as_slice();
         while let Ok(Ok(count @ 1..)) = timeout(LAST_WORDS, self.stream.send(rest)).await {
-            self.octets_out = self.octets_out.saturating_add(count as u64);
             rest = rest.get(count..).unwrap_or_default();
         }
     }
@@ -346,7 +375,7 @@ impl Connection {
                 End::BySession | End::Interrupted(_) | End::VolumeHung | End::Panicked => {
                     self.stream.close().await
                 }
-                End::ByClient => self.stream.shutdown().await,
+                End::ByClient | End::NotDeflate => self.stream.shutdown().await,
                 End::NotReading
                 | End::HandshakeTimeout
                 | End::Handshake(_)
@@ -365,7 +394,8 @@ impl Connection {
             remote: self.remote,
             door: self.door,
             tls: self.tls.as_ref().map(|tls| tls.version.as_str()),
-            octets: [self.octets_in, self.octets_out],
+            octets: self.stream.octets(),
+            plain_octets: self.stream.plain_octets(),
             duration: now().saturating_duration_since(self.began),
             tally: self.seat.handle.tally(),
         };

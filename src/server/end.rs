@@ -1,5 +1,6 @@
 //! Why a connection ended, and the line that is logged then.
 
+use super::deflate::Damaged;
 use super::listener::Door;
 use crate::protocol::{Interrupt, Tally};
 use std::fmt;
@@ -25,6 +26,8 @@ pub(super) enum End {
     NoTls,
     /// Reading or writing failed.
     Io(io::Error),
+    /// What the client sent after COMPRESS was not compressed.
+    NotDeflate,
     /// The volume did not answer in time.
     VolumeHung,
     /// A bug of ours.
@@ -46,6 +49,7 @@ impl fmt::Display for End {
             Self::Handshake(error) => return write!(f, "tls_handshake_failed: {error}"),
             Self::NoTls => "tls_not_configured",
             Self::Io(error) => return write!(f, "connection_lost: {error}"),
+            Self::NotDeflate => "not_deflate_data",
             Self::VolumeHung => "storage_hung",
             Self::Panicked => "internal_error",
         })
@@ -55,6 +59,9 @@ impl fmt::Display for End {
 impl From<io::Error> for End {
     /// An end without TLS's farewell is common among mail programs and harms no line-based protocol.
     fn from(error: io::Error) -> Self {
+        if error.get_ref().is_some_and(|error| error.is::<Damaged>()) {
+            return Self::NotDeflate;
+        }
         match error.kind() {
             io::ErrorKind::UnexpectedEof
             | io::ErrorKind::ConnectionReset
@@ -75,8 +82,10 @@ pub(super) struct Account<'a> {
     pub(super) door: Door,
     /// The TLS version, if TLS was up.
     pub(super) tls: Option<&'a str>,
-    /// Octets of the protocol, without TLS: received and sent.
+    /// Octets, compressed or not, without TLS: received and sent.
     pub(super) octets: [u64; 2],
+    /// What these were or became without compression, if there was any.
+    pub(super) plain_octets: Option<[u64; 2]>,
     /// How long it lasted.
     pub(super) duration: std::time::Duration,
     /// The session's counts.
@@ -97,6 +106,8 @@ impl Account<'_> {
             user = self.tally.user(),
             octets_in = self.octets[0],
             octets_out = self.octets[1],
+            plain_in = self.plain_octets.map(|octets| octets[0]),
+            plain_out = self.plain_octets.map(|octets| octets[1]),
             commands,
             sent,
             removed,

@@ -13,6 +13,7 @@
 //! account, a changed account — goes through the registry (`limits.rs`).
 
 mod connection;
+mod deflate;
 mod end;
 mod limits;
 mod listener;

@@ -1,5 +1,6 @@
-//! A connection's octets, plain or through TLS.
+//! A connection's octets: plain or through TLS, and within that as they are or compressed.
 
+use super::deflate::Deflate;
 use super::tls::{Tls, version_name};
 use crate::protocol::TlsInfo;
 use crate::server::Service;
@@ -9,6 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::coop;
 use tokio_rustls::server::TlsStream;
 
 /// Octets read at once. They lie on the stack of the thread that reads, so an idle connection holds no buffer.
@@ -19,7 +21,16 @@ const DRAIN_OCTETS: usize = 1024 * 1024;
 
 /// A connection's stream.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(super) struct Stream {
+    transport: Transport,
+    deflate: Option<Box<Deflate>>,
+    received: u64,
+    sent: u64,
+}
+
+/// What carries the octets.
+#[derive(Debug)]
+enum Transport {
     /// Unencrypted.
     Plain(TcpStream),
     /// Encrypted.
@@ -29,39 +40,125 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Reads what has come in and hands it on; returns how many octets, 0 at the end.
+    /// A connection that was accepted.
+    pub(super) const fn new(tcp: TcpStream) -> Self {
+        Self {
+            transport: Transport::Plain(tcp),
+            deflate: None,
+            received: 0,
+            sent: 0,
+        }
+    }
+
+    /// Reads what has come in and hands it on, inflated; returns how many octets, 0 at the end.
     ///
     /// Can be cancelled without losing octets.
     pub(super) async fn read(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<usize> {
         std::future::poll_fn(|context| {
-            let mut space = [const { MaybeUninit::uninit() }; READ_OCTETS];
-            let mut buffer = ReadBuf::uninit(&mut space);
-            ready!(self.poll_read(context, &mut buffer))?;
-            take(buffer.filled());
-            Poll::Ready(Ok(buffer.filled().len()))
+            loop {
+                if let Some(count) = ready!(self.poll_inflate(context, &mut take))? {
+                    return Poll::Ready(Ok(count));
+                }
+                let Self {
+                    transport, deflate, ..
+                } = self;
+                let mut receive = |octets: &[u8]| match deflate {
+                    Some(deflate) => deflate.receive(octets),
+                    None => take(octets),
+                };
+                let count = ready!(transport.poll_receive(context, &mut receive))?;
+                self.received = self.received.saturating_add(count as u64);
+                if count == 0 || self.deflate.is_none() {
+                    return Poll::Ready(Ok(count));
+                }
+            }
         })
         .await
     }
 
-    /// Writes some of the octets and returns how many, or flushes if there are none.
+    /// Hands on the next piece of what has come in compressed; none if there is none. As much as it may become, others have their turn between two
+    /// pieces.
+    fn poll_inflate(
+        &mut self,
+        context: &mut Context<'_>,
+        take: &mut impl FnMut(&[u8]),
+    ) -> Poll<io::Result<Option<usize>>> {
+        let Some(deflate) = self.deflate.as_mut().filter(|deflate| deflate.has_input()) else {
+            return Poll::Ready(Ok(None));
+        };
+        let turn = ready!(coop::poll_proceed(context));
+        let mut space = [0; READ_OCTETS];
+        let count = deflate.inflate(&mut space).map_err(io::Error::other)?;
+        turn.made_progress();
+        if count > 0 {
+            take(space.get(..count).unwrap_or_default());
+        }
+        Poll::Ready(Ok(Some(count).filter(|count| *count > 0)))
+    }
+
+    /// What is to be sent for these octets.
+    ///
+    /// # Errors
+    /// if the compressor is broken
+    pub(super) fn packed(&mut self, octets: Vec<u8>) -> io::Result<Vec<u8>> {
+        match &mut self.deflate {
+            Some(deflate) => deflate.deflate(&octets),
+            None => Ok(octets),
+        }
+    }
+
+    /// Writes some of the octets, which are [packed](Self::packed), and returns how many, or flushes if there are none.
     ///
     /// Can be cancelled without losing or repeating octets.
     pub(super) async fn send(&mut self, octets: &[u8]) -> io::Result<usize> {
-        std::future::poll_fn(|context| {
+        let count = std::future::poll_fn(|context| {
             if octets.is_empty() {
-                return self.poll_flush(context).map_ok(|()| 0);
+                return self.transport.poll_flush(context).map_ok(|()| 0);
             }
-            match ready!(self.poll_write(context, octets))? {
+            match ready!(self.transport.poll_write(context, octets))? {
                 0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => Poll::Ready(Ok(count)),
             }
         })
-        .await
+        .await?;
+        self.sent = self.sent.saturating_add(count as u64);
+        Ok(count)
+    }
+
+    /// Compresses from now on; `waiting` came in already.
+    pub(super) fn start_compression(&mut self, waiting: &[u8]) {
+        let mut deflate = Box::<Deflate>::default();
+        deflate.receive(waiting);
+        self.deflate = Some(deflate);
+    }
+
+    /// True if there is a layer that can [rest](Self::rest).
+    pub(super) const fn is_compressed(&self) -> bool {
+        self.deflate.is_some()
+    }
+
+    /// Gives back the memory that compression needs only while something is going on.
+    pub(super) fn rest(&mut self) {
+        if let Some(deflate) = &mut self.deflate {
+            deflate.rest();
+        }
+    }
+
+    /// Octets received and sent, without TLS.
+    pub(super) const fn octets(&self) -> [u64; 2] {
+        [self.received, self.sent]
+    }
+
+    /// What these were or became without compression, if there was any.
+    pub(super) fn plain_octets(&self) -> Option<[u64; 2]> {
+        self.deflate.as_ref().map(|deflate| deflate.plain_octets())
     }
 
     /// Waits until the connection is broken; octets that came in, or an end after which the client still reads, do not count.
     pub(super) async fn broken(&self) {
-        let Some(tcp) = self.tcp() else { return };
+        let Some(tcp) = self.transport.tcp() else {
+            return;
+        };
         if tcp.ready(Interest::ERROR).await.is_err() {
             tracing::debug!("socket_not_watched");
         }
@@ -69,7 +166,7 @@ impl Stream {
 
     /// Throws away what has come in unencrypted and was not yet read (RFC 9051 §6.2.1, RFC 2595 §4).
     pub(super) fn discard_input(&self) {
-        if let Self::Plain(tcp) = self {
+        if let Transport::Plain(tcp) = &self.transport {
             let mut space = [0; 4096];
             while tcp.try_read(&mut space).is_ok_and(|count| count > 0) {}
         }
@@ -77,12 +174,13 @@ impl Stream {
 
     /// Negotiates TLS as the server. A stream whose handshake fails is closed.
     pub(super) async fn start_tls(&mut self, tls: &Tls, service: Service) -> io::Result<TlsInfo> {
-        let Self::Plain(tcp) = std::mem::replace(self, Self::Closed) else {
+        let Transport::Plain(tcp) = std::mem::replace(&mut self.transport, Transport::Closed)
+        else {
             return Err(io::ErrorKind::NotConnected.into());
         };
         let accepted = Box::pin(tls.acceptor(service).accept(tcp)).await?;
         let info = info(&accepted);
-        *self = Self::Tls(Box::new(accepted));
+        self.transport = Transport::Tls(Box::new(accepted));
         Ok(info)
     }
 
@@ -92,7 +190,9 @@ impl Stream {
         self.shutdown().await?;
         let mut drained = 0;
         while drained < DRAIN_OCTETS {
-            match self.read(|_| {}).await? {
+            let transport = &mut self.transport;
+            let receive = |context: &mut Context<'_>| transport.poll_receive(context, |_| {});
+            match std::future::poll_fn(receive).await? {
                 0 => break,
                 count => drained += count,
             }
@@ -100,12 +200,36 @@ impl Stream {
         Ok(())
     }
 
+    /// Says that nothing more will be sent.
+    pub(super) async fn shutdown(&mut self) -> io::Result<()> {
+        match &mut self.transport {
+            Transport::Plain(tcp) => tcp.shutdown().await,
+            Transport::Tls(tls) => tls.shutdown().await,
+            Transport::Closed => Ok(()),
+        }
+    }
+}
+
+impl Transport {
     fn tcp(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(tcp) => Some(tcp),
             Self::Tls(tls) => Some(tls.get_ref().0),
             Self::Closed => None,
         }
+    }
+
+    /// Reads what has come in and hands it on; returns how many octets, 0 at the end.
+    fn poll_receive(
+        &mut self,
+        context: &mut Context<'_>,
+        take: impl FnOnce(&[u8]),
+    ) -> Poll<io::Result<usize>> {
+        let mut space = [const { MaybeUninit::uninit() }; READ_OCTETS];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        ready!(self.poll_read(context, &mut buffer))?;
+        take(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
     }
 
     fn poll_read(
@@ -133,15 +257,6 @@ impl Stream {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(context),
             Self::Tls(tls) => Pin::new(tls).poll_flush(context),
             Self::Closed => Poll::Ready(Ok(())),
-        }
-    }
-
-    /// Says that nothing more will be sent.
-    pub(super) async fn shutdown(&mut self) -> io::Result<()> {
-        match self {
-            Self::Plain(tcp) => tcp.shutdown().await,
-            Self::Tls(tls) => tls.shutdown().await,
-            Self::Closed => Ok(()),
         }
     }
 }

@@ -8,7 +8,7 @@
 //! |---|---|---|---|
 //! | `login_finished` | info | `remote`, `protocol`, `mechanism`, `tls`, `user`, `connection` | somebody logged in |
 //! | `login_failed` | info | `remote`, `reason`, `protocol`, `mechanism`, `tls`, `user`, `connection` | somebody did not: see below |
-//! | `connection_finished` | info | `connection`, `protocol`, `remote`, `port`, `local_port`, `tls`, `user`, `octets_in`, `octets_out`, `commands`, `sent`, `removed`, `added`, `duration_ms`, `reason` | a connection ended |
+//! | `connection_finished` | info | `connection`, `protocol`, `remote`, `port`, `local_port`, `tls`, `user`, `octets_in`, `octets_out`, `plain_in`, `plain_out`, `commands`, `sent`, `removed`, `added`, `duration_ms`, `reason` | a connection ended; `plain_in`, `plain_out` only if it was compressed: the octets that it would have taken otherwise |
 //! | `client_identified` | info | `protocol`, `connection`, `client` | what an IMAP client says of itself (ID) |
 //! | `too_many_bad_commands` | info | | a connection is closed for that |
 //! | `too_many_failed_logins` | info | `logins` | the same |

@@ -1,7 +1,8 @@
-//! A client that blocks, plain or with TLS, and never longer than [`SOON`].
+//! A client that blocks, plain or with TLS, compressed or not, and never longer than [`SOON`].
 
 use super::SOON;
 use super::any_certificate::AnyCertificate;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio_rustls::rustls::{
 pub struct Client {
     stream: Stream,
     buffer: Vec<u8>,
+    deflate: Option<(Compress, Decompress)>,
 }
 
 #[derive(Debug)]
@@ -47,6 +49,7 @@ impl Client {
         Self {
             stream: Stream::Plain(stream),
             buffer: Vec::new(),
+            deflate: None,
         }
     }
 
@@ -71,6 +74,7 @@ impl Client {
         Ok(Self {
             stream: Stream::Tls(Box::new(StreamOwned::new(connection, tcp))),
             buffer: Vec::new(),
+            deflate: None,
         })
     }
 
@@ -94,11 +98,39 @@ impl Client {
         }
     }
 
+    /// Compresses from now on.
+    pub fn compress(&mut self) {
+        assert_eq!(self.buffer, b"", "octets before compression");
+        self.deflate = Some((
+            Compress::new(Compression::best(), false),
+            Decompress::new(false),
+        ));
+    }
+
     pub fn send(&mut self, text: &str) {
+        let wire = self.packed(text, FlushCompress::Sync);
+        self.send_octets(&wire);
+    }
+
+    /// What goes over the wire for this text.
+    pub fn packed(&mut self, text: &str, flush: FlushCompress) -> Vec<u8> {
+        let Some((compress, _)) = &mut self.deflate else {
+            return text.as_bytes().to_vec();
+        };
+        let mut wire = Vec::with_capacity(text.len() + 1024);
+        compress
+            .compress_vec(text.as_bytes(), &mut wire, flush)
+            .unwrap();
+        assert!(wire.len() < wire.capacity(), "not all of it");
+        wire
+    }
+
+    /// Sends octets as they are.
+    pub fn send_octets(&mut self, octets: &[u8]) {
         match &mut self.stream {
-            Stream::Plain(tcp) => tcp.write_all(text.as_bytes()).unwrap(),
+            Stream::Plain(tcp) => tcp.write_all(octets).unwrap(),
             Stream::Tls(tls) => {
-                tls.write_all(text.as_bytes()).unwrap();
+                tls.write_all(octets).unwrap();
                 tls.flush().unwrap();
             }
         }
@@ -154,7 +186,31 @@ impl Client {
             }
             Err(error) => panic!("{error} after {:?}", String::from_utf8_lossy(&self.buffer)),
         };
-        self.buffer.extend_from_slice(&space[..count]);
+        self.unpack(&space[..count]);
         count
+    }
+
+    /// Takes what came over the wire.
+    fn unpack(&mut self, mut wire: &[u8]) {
+        let Some((_, inflater)) = &mut self.deflate else {
+            return self.buffer.extend_from_slice(wire);
+        };
+        while !wire.is_empty() {
+            self.buffer.reserve(256 * 1024);
+            let before = inflater.total_in();
+            inflater
+                .decompress_vec(wire, &mut self.buffer, FlushDecompress::None)
+                .unwrap();
+            wire = &wire[usize::try_from(inflater.total_in() - before).unwrap()..];
+        }
+        // the inflater may have had no room for all of it
+        let mut room = 0;
+        while self.buffer.len() > room {
+            room = self.buffer.len();
+            self.buffer.reserve(256 * 1024);
+            inflater
+                .decompress_vec(&[], &mut self.buffer, FlushDecompress::None)
+                .unwrap();
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! work GATE       works on the volume /GATE's first part until the test opens the gate
 //! wait            waits without reading until the test wakes it
 //! big COUNT       sends COUNT pieces, each made by work
-//! starttls, quit, panic, panicwork
+//! starttls, compress, quit, panic, panicwork
 //! ```
 
 use restante::protocol::{
@@ -193,6 +193,10 @@ impl Parrot {
                 say(output, "go");
                 return Some(Step::StartTls);
             }
+            "compress" => {
+                say(output, "squeezing");
+                return Some(Step::StartCompression);
+            }
             "quit" => {
                 say(output, "goodbye");
                 return Some(Step::Close);
@@ -271,6 +275,10 @@ impl Protocol for Parrot {
     fn tls_started(&mut self, tls: TlsInfo) {
         self.input.clear();
         self.peer.tls = Some(tls);
+    }
+
+    fn compression_started(&mut self) -> Vec<u8> {
+        self.input.drain(..).collect()
     }
 
     fn interrupt(&mut self, reason: Interrupt, output: &mut Vec<u8>) {

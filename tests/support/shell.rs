@@ -233,6 +233,13 @@ impl Connection {
                     self.tls_started = true;
                     self.session.tls_started(tls_info());
                 }
+                // to the session it is all the same
+                Step::StartCompression => {
+                    let waiting = self.session.compression_started();
+                    if !waiting.is_empty() {
+                        self.input.push_front(waiting);
+                    }
+                }
                 Step::Close => self.closed = true,
             }
         }

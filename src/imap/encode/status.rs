@@ -133,6 +133,7 @@ const fn name(code: &Code) -> &'static str {
         Code::Capability(_) => "CAPABILITY",
         Code::ClientBug => "CLIENTBUG",
         Code::Closed => "CLOSED",
+        Code::CompressionActive => "COMPRESSIONACTIVE",
         Code::ContactAdmin => "CONTACTADMIN",
         Code::CopyUid(..) => "COPYUID",
         Code::Corruption => "CORRUPTION",

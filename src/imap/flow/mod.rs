@@ -101,6 +101,14 @@ impl Flow {
         *self = Self::new(self.limits);
     }
 
+    /// Hands over all that came in and was not used, between commands (COMPRESS).
+    pub(crate) fn hand_over(&mut self) -> Vec<u8> {
+        self.framer.release();
+        let pending = self.framer.pending().to_vec();
+        self.framer = Framer::default();
+        pending
+    }
+
     /// True if something has come in that was not used yet.
     pub(crate) fn has_input(&self) -> bool {
         !self.framer.frame().is_empty() || !self.framer.pending().is_empty()

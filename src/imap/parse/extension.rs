@@ -1,4 +1,4 @@
-//! AUTHENTICATE, LOGIN, ID, ENABLE.
+//! AUTHENTICATE, LOGIN, ID, ENABLE, COMPRESS.
 
 use super::core::{
     ParseResult, after_sp, astring, fail, is_astring_char, list0, name, named, nstring, sp, string,
@@ -73,6 +73,12 @@ pub(super) fn id(input: &[u8]) -> ParseResult<'_, CommandBody> {
         return fail(rest, "fewer pairs");
     }
     Ok((rest, CommandBody::Id(pairs)))
+}
+
+/// `compress = "COMPRESS" SP algorithm`, `algorithm = "DEFLATE"` (RFC 4978 §5); what follows the name
+pub(super) fn compress(input: &[u8]) -> ParseResult<'_, CommandBody> {
+    let deflate = named("DEFLATE", word("DEFLATE"));
+    map(after_sp(deflate), |_| CommandBody::Compress).parse(input)
 }
 
 /// `enable = "ENABLE" 1*(SP capability)` (RFC 5161 §4); what follows the name

@@ -35,6 +35,7 @@ const GOOD: &[(&str, &str)] = &[
     ("noop  ", "Noop"),
     ("Logout", "Logout"),
     ("STARTTLS", "StartTls"),
+    ("COMPRESS deflate", "Compress"),
     ("NAMESPACE", "Namespace"),
     ("IDLE", "Idle"),
     ("CHECK", "Check"),

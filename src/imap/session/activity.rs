@@ -41,6 +41,8 @@ pub(super) enum Activity {
     Finish(Box<Finish>),
     /// STARTTLS was answered.
     TlsAgreed,
+    /// COMPRESS was answered.
+    CompressionAgreed,
     /// BYE was said.
     Closed,
 }

@@ -37,6 +37,7 @@ const AFTER_LOGIN: &[&str] = &[
     "UTF8=ACCEPT",
     "CONDSTORE",
     "SASL-IR",
+    "COMPRESS=DEFLATE",
 ];
 
 /// What cannot be switched off: without the first nothing is IMAP, and the second only says what is so.

@@ -141,7 +141,7 @@ impl Session {
     /// See [`crate::protocol::Protocol::interrupt`].
     pub(super) fn part(&mut self, reason: Interrupt, out: &mut Vec<u8>) {
         let is_silent = match &self.activity {
-            Activity::Closed | Activity::TlsAgreed => true,
+            Activity::Closed | Activity::TlsAgreed | Activity::CompressionAgreed => true,
             Activity::Reading(reading) => reading.cursor.is_within_literal(),
             Activity::Work(job) => job.is_within_literal(),
             _ => false,

@@ -12,6 +12,7 @@
 
 mod activity;
 pub(crate) mod capabilities;
+mod compression;
 mod condstore;
 mod ending;
 #[cfg(any(test, fuzzing))]
@@ -65,6 +66,8 @@ pub struct Session {
     state: State,
     dialect: Dialect,
     activity: Activity,
+    /// COMPRESS was accepted.
+    is_compressed: bool,
     /// BAD answers since the last good command.
     bad_commands: u32,
     failed_logins: u32,
@@ -210,6 +213,7 @@ impl Session {
             state: State::NotAuthenticated,
             dialect: Dialect::default(),
             activity: Activity::Greeting,
+            is_compressed: false,
             bad_commands: 0,
             failed_logins: 0,
         }
@@ -237,6 +241,10 @@ impl Protocol for Session {
         self.peer.tls = Some(tls);
         self.flow = Flow::new(self.settings.limits(false));
         self.activity = Activity::Ready;
+    }
+
+    fn compression_started(&mut self) -> Vec<u8> {
+        self.begin_compression()
     }
 
     fn interrupt(&mut self, reason: Interrupt, output: &mut Vec<u8>) {

@@ -88,6 +88,10 @@ impl Session {
                 self.activity = Activity::TlsAgreed;
                 Some(Step::StartTls)
             }
+            Activity::CompressionAgreed => {
+                self.activity = Activity::CompressionAgreed;
+                Some(Step::StartCompression)
+            }
             Activity::Closed => {
                 self.activity = Activity::Closed;
                 Some(Step::Close)
@@ -179,6 +183,7 @@ impl Session {
                 self.close();
             }
             CommandBody::StartTls => self.start_tls(tag, row, out),
+            CommandBody::Compress => self.compress(tag, row, out),
             CommandBody::Login { user, password } => self.log_in(tag, row, &user, password),
             CommandBody::Authenticate {
                 mechanism,

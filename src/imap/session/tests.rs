@@ -121,7 +121,7 @@ impl Client {
                 Step::Write => {}
                 Step::Wait(wait) => return Some(wait),
                 Step::Close => return None,
-                Step::Work(_) | Step::StartTls => panic!("{step:?}"),
+                Step::Work(_) | Step::StartTls | Step::StartCompression => panic!("{step:?}"),
             }
         }
     }

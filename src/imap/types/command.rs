@@ -31,6 +31,8 @@ pub enum CommandBody {
     Logout,
     /// STARTTLS
     StartTls,
+    /// COMPRESS DEFLATE (RFC 4978)
+    Compress,
     /// AUTHENTICATE, with the initial response still in base64 (RFC 4959); `=` stands for an empty one
     Authenticate {
         /// The mechanism's name, in capitals.

@@ -52,6 +52,8 @@ pub enum Code {
     ClientBug,
     /// CLOSED
     Closed,
+    /// COMPRESSIONACTIVE (RFC 4978)
+    CompressionActive,
     /// CONTACTADMIN
     ContactAdmin,
     /// COPYUID validity source-set target-set, in matching order

@@ -1,0 +1,417 @@
+//! COMPRESS=DEFLATE (RFC 4978): both directions of a connection as raw deflate data, between TLS and the session. Octets in, octets out; no
+//! socket, no clock.
+//!
+//! Outgoing: each batch ends with a flush, so that the client can inflate all of it at once. Incoming: what came is kept as it came, and inflated
+//! in pieces as the session asks for input. So a client whose kilobyte becomes a megabyte fills no memory, but only talks for longer, within
+//! the budgets of whoever sends a megabyte.
+//!
+//! What a connection holds:
+//!
+//! | | in use | at rest ([`Deflate::rest`]) |
+//! |---|---|---|
+//! | outgoing | some 300 KiB: window, hash chains, symbols | nothing: a new compressor that looks back at nothing goes on where the old one flushed |
+//! | incoming | some 40 KiB: window, code tables; and what came last, twice the window at most | what came last, as the client may refer to it: as much as it has sent, the window of 32 KiB at most |
+//!
+//! The incoming side can rest only between two deflate blocks, at the beginning of an octet. That is where a client is that flushes each
+//! command, as it has to, lest the server wait for the rest. Else it stays as it is.
+
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use std::fmt;
+use std::io;
+
+/// How hard the compressor tries: IMAP's answers shrink to a third at the least effort, and hardly more at the greatest.
+const LEVEL: Compression = Compression::new(3);
+
+/// How far a deflate stream looks back (RFC 1951 §2).
+const WINDOW_OCTETS: usize = 32 * 1024;
+
+/// How a flush ends: an empty stored block, of which these are the lengths.
+const FLUSH_END: u32 = 0x0000_FFFF;
+
+/// Room that a compressor finds at least: more than one flush takes, or it would flush again.
+const LEAST_ROOM: usize = 64;
+
+/// The layer.
+#[derive(Debug, Default)]
+pub(super) struct Deflate {
+    incoming: Incoming,
+    /// None at rest.
+    compressor: Option<Box<Compress>>,
+    plain_in: u64,
+    plain_out: u64,
+}
+
+/// From the client.
+#[derive(Debug, Default)]
+struct Incoming {
+    /// None at rest.
+    inflater: Option<Box<Decompress>>,
+    /// What was inflated last, up to twice the window.
+    history: Vec<u8>,
+    /// What came and was not inflated.
+    waiting: Vec<u8>,
+    /// Octets of it that were.
+    used: usize,
+    /// The last four octets that were inflated.
+    last: u32,
+    /// The last piece filled its room: the inflater may have more.
+    has_more: bool,
+    /// The last block was inflated.
+    ended: bool,
+}
+
+/// The client's octets are not deflate data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Damaged;
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("what the client sent is not deflate data")
+    }
+}
+
+impl std::error::Error for Damaged {}
+
+impl Deflate {
+    /// Takes octets that came in.
+    pub(super) fn receive(&mut self, octets: &[u8]) {
+        self.incoming.waiting.extend_from_slice(octets);
+    }
+
+    /// True if [`Deflate::inflate`] may give something without any more octets coming in.
+    pub(super) fn has_input(&self) -> bool {
+        self.incoming.has_more || !self.incoming.input().is_empty()
+    }
+
+    /// Inflates the next piece of what came in to the beginning of `room`; returns its length, 0 if more must come in first.
+    ///
+    /// # Errors
+    /// [`Damaged`], after which nothing makes sense any more
+    pub(super) fn inflate(&mut self, room: &mut [u8]) -> Result<usize, Damaged> {
+        let count = self.incoming.inflate(room)?;
+        self.plain_in = self.plain_in.saturating_add(count as u64);
+        Ok(count)
+    }
+
+    /// Compresses a batch, so that the client can inflate it all.
+    ///
+    /// # Errors
+    /// if the compressor is broken
+    pub(super) fn deflate(&mut self, plain: &[u8]) -> io::Result<Vec<u8>> {
+        self.plain_out = self.plain_out.saturating_add(plain.len() as u64);
+        let compressor = self
+            .compressor
+            .get_or_insert_with(|| Box::new(Compress::new(LEVEL, false)));
+        compress(compressor, plain, FlushCompress::Sync)
+    }
+
+    /// Gives back what can be had again.
+    pub(super) fn rest(&mut self) {
+        self.compressor = None;
+        self.incoming.rest();
+    }
+
+    /// Octets before compression and after inflation: received and sent.
+    pub(super) const fn plain_octets(&self) -> [u64; 2] {
+        [self.plain_in, self.plain_out]
+    }
+}
+
+/// Compresses octets and flushes.
+fn compress(compressor: &mut Compress, plain: &[u8], flush: FlushCompress) -> io::Result<Vec<u8>> {
+    let mut wire = Vec::with_capacity(plain.len() / 2 + LEAST_ROOM);
+    let mut rest = plain;
+    loop {
+        if wire.capacity() - wire.len() < LEAST_ROOM {
+            wire.reserve(rest.len() / 2 + LEAST_ROOM);
+        }
+        let before = compressor.total_in();
+        let status = compressor
+            .compress_vec(rest, &mut wire, flush)
+            .map_err(io::Error::other)?;
+        let taken = usize::try_from(compressor.total_in() - before).unwrap_or(rest.len());
+        rest = rest.get(taken..).unwrap_or_default();
+        // room left says that the flush is complete
+        let is_done = rest.is_empty() && wire.len() < wire.capacity();
+        if is_done || status == Status::StreamEnd {
+            wire.shrink_to_fit();
+            return Ok(wire);
+        }
+    }
+}
+
+impl Incoming {
+    /// What came and was not inflated.
+    fn input(&self) -> &[u8] {
+        self.waiting.get(self.used..).unwrap_or_default()
+    }
+
+    /// See [`Deflate::inflate`].
+    fn inflate(&mut self, room: &mut [u8]) -> Result<usize, Damaged> {
+        while self.has_more || !self.input().is_empty() {
+            if self.ended {
+                return Err(Damaged);
+            }
+            let (taken, given) = self.inflate_once(room)?;
+            if given > 0 {
+                self.remember(room.get(..given).unwrap_or_default());
+            }
+            self.forget(taken);
+            if given > 0 {
+                return Ok(given);
+            }
+            if taken == 0 && !self.input().is_empty() {
+                return Err(Damaged);
+            }
+        }
+        Ok(0)
+    }
+
+    /// One call of the inflater; returns how many octets it took and gave.
+    fn inflate_once(&mut self, room: &mut [u8]) -> Result<(usize, usize), Damaged> {
+        let inflater = match &mut self.inflater {
+            Some(inflater) => inflater,
+            none => none.insert(Box::new(awake(&self.history)?)),
+        };
+        let (before_in, before_out) = (inflater.total_in(), inflater.total_out());
+        let input = self.waiting.get(self.used..).unwrap_or_default();
+        let status = inflater
+            .decompress(input, room, FlushDecompress::None)
+            .map_err(|_error| Damaged)?;
+        let taken = usize::try_from(inflater.total_in() - before_in).map_err(|_error| Damaged)?;
+        let given = usize::try_from(inflater.total_out() - before_out).map_err(|_error| Damaged)?;
+        self.ended = status == Status::StreamEnd;
+        self.has_more = given == room.len() && !self.ended;
+        Ok((taken, given))
+    }
+
+    /// Keeps what the client may refer to.
+    fn remember(&mut self, plain: &[u8]) {
+        self.history.extend_from_slice(plain);
+        if self.history.len() > 2 * WINDOW_OCTETS {
+            let excess = self.history.len() - WINDOW_OCTETS;
+            self.history.drain(..excess);
+        }
+    }
+
+    /// Octets of the input are done with.
+    fn forget(&mut self, taken: usize) {
+        let done = self.input().get(..taken).unwrap_or_default();
+        let last = done.iter().rev().take(4).rev();
+        self.last = last.fold(self.last, |last, octet| last << 8 | u32::from(*octet));
+        self.used += taken;
+        if self.used == self.waiting.len() {
+            self.waiting = Vec::new();
+            self.used = 0;
+        }
+    }
+
+    /// Gives back the inflater, if it is where another one can go on with nothing but the history: behind a flush. That four octets look
+    /// like the end of one while the line that they bring ends there too, by chance and unflushed, will not happen.
+    fn rest(&mut self) {
+        let is_flushed = self.last == FLUSH_END && self.history.ends_with(b"\n");
+        if is_flushed && !self.has_more && self.input().is_empty() {
+            self.inflater = None;
+            let excess = self.history.len().saturating_sub(WINDOW_OCTETS);
+            self.history.drain(..excess);
+            self.history.shrink_to_fit();
+        }
+    }
+}
+
+/// An inflater that goes on behind a flush.
+fn awake(history: &[u8]) -> Result<Decompress, Damaged> {
+    let mut inflater = Decompress::new(false);
+    if !history.is_empty() {
+        inflater.set_dictionary(history).map_err(|_error| Damaged)?;
+    }
+    Ok(inflater)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The client's side, by the same crate but in one piece for its whole life.
+    struct Peer {
+        compressor: Compress,
+        inflater: Decompress,
+    }
+
+    impl Peer {
+        fn new() -> Self {
+            Self {
+                compressor: Compress::new(Compression::best(), false),
+                inflater: Decompress::new(false),
+            }
+        }
+
+        fn deflate(&mut self, plain: &[u8], flush: FlushCompress) -> Vec<u8> {
+            compress(&mut self.compressor, plain, flush).unwrap()
+        }
+
+        fn inflate(&mut self, wire: &[u8]) -> Vec<u8> {
+            let mut plain = Vec::with_capacity(1 << 20);
+            let before = self.inflater.total_in();
+            self.inflater
+                .decompress_vec(wire, &mut plain, FlushDecompress::Sync)
+                .unwrap();
+            assert_eq!(self.inflater.total_in() - before, wire.len() as u64);
+            plain
+        }
+    }
+
+    /// Everything that can be inflated now, in pieces of this size.
+    fn inflated(deflate: &mut Deflate, piece: usize) -> Result<Vec<u8>, Damaged> {
+        let mut plain = Vec::new();
+        let mut room = vec![0; piece];
+        loop {
+            match deflate.inflate(&mut room)? {
+                0 => return Ok(plain),
+                count => plain.extend_from_slice(&room[..count]),
+            }
+        }
+    }
+
+    /// Octets that do not compress.
+    fn noise(octets: usize) -> Vec<u8> {
+        let next = |state: &mut u32| {
+            *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            Some((*state >> 24) as u8)
+        };
+        std::iter::repeat_with({
+            let mut state = 1;
+            move || next(&mut state).unwrap()
+        })
+        .take(octets)
+        .collect()
+    }
+
+    #[test]
+    fn every_batch_can_be_inflated_at_once() {
+        let (mut deflate, mut peer) = (Deflate::default(), Peer::new());
+        let mut plain_out = 0;
+        for (number, batch) in [
+            b"* OK\r\n".to_vec(),
+            Vec::new(),
+            noise(300_000),
+            vec![b'x'; 500_000],
+            b"* OK\r\n".to_vec(),
+        ]
+        .iter()
+        .cycle()
+        .take(20)
+        .enumerate()
+        {
+            let wire = deflate.deflate(batch).unwrap();
+            assert_eq!(peer.inflate(&wire), *batch, "batch {number}");
+            plain_out += batch.len() as u64;
+            if number % 3 == 0 {
+                deflate.rest();
+                assert!(deflate.compressor.is_none());
+            }
+        }
+        assert_eq!(deflate.plain_octets(), [0, plain_out]);
+    }
+
+    #[test]
+    fn commands_come_out_however_they_were_cut_and_flushed() {
+        for flush in [
+            FlushCompress::Sync,
+            FlushCompress::Partial,
+            FlushCompress::Full,
+        ] {
+            for piece in [1, 7, 32 * 1024] {
+                let (mut deflate, mut peer) = (Deflate::default(), Peer::new());
+                for round in 0..6 {
+                    let command = format!("a{round} FETCH 1:* (UID FLAGS)\r\n").into_bytes();
+                    let mut plain = Vec::new();
+                    for octet in peer.deflate(&command, flush) {
+                        deflate.receive(&[octet]);
+                        plain.extend(inflated(&mut deflate, piece).unwrap());
+                    }
+                    assert_eq!(plain, command, "{flush:?} {piece}");
+                    deflate.rest();
+                    assert!(!deflate.has_input());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn at_rest_only_what_the_client_may_refer_to_is_held() {
+        let (mut deflate, mut peer) = (Deflate::default(), Peer::new());
+        deflate.rest();
+        for octets in [10, WINDOW_OCTETS, 100_000] {
+            let mut text = noise(octets);
+            text.extend_from_slice(b"\r\n");
+            // the second time it is all references to the first
+            for _ in 0..2 {
+                let wire = peer.deflate(&text, FlushCompress::Sync);
+                deflate.receive(&wire);
+                assert_eq!(inflated(&mut deflate, 5_000).unwrap(), text);
+                deflate.rest();
+                assert!(deflate.incoming.inflater.is_none());
+                assert!(deflate.incoming.history.capacity() <= WINDOW_OCTETS);
+                assert_eq!(deflate.incoming.waiting.capacity(), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn the_inflater_does_not_rest_within_a_block() {
+        let (mut deflate, mut peer) = (Deflate::default(), Peer::new());
+        let wire = peer.deflate(b"a NOOP\r\nb NOOP\r\n", FlushCompress::Sync);
+        let (first, second) = wire.split_at(wire.len() - 3);
+        deflate.receive(first);
+        let begun = inflated(&mut deflate, 100).unwrap();
+        deflate.rest();
+        assert!(deflate.incoming.inflater.is_some());
+        deflate.receive(second);
+        let rest = inflated(&mut deflate, 100).unwrap();
+        assert_eq!([begun, rest].concat(), b"a NOOP\r\nb NOOP\r\n");
+        deflate.rest();
+        assert!(deflate.incoming.inflater.is_none());
+    }
+
+    #[test]
+    fn what_swells_comes_in_pieces() {
+        let (mut deflate, mut peer) = (Deflate::default(), Peer::new());
+        let bomb = peer.deflate(&vec![0; 30_000_000], FlushCompress::Sync);
+        assert!(bomb.len() < 100_000);
+        deflate.receive(&bomb);
+        let mut room = vec![0; WINDOW_OCTETS];
+        let mut pieces = 0;
+        while deflate.has_input() {
+            pieces += usize::from(deflate.inflate(&mut room).unwrap() > 0);
+            let held = deflate.incoming.history.capacity() + deflate.incoming.waiting.len();
+            assert!(held < 100_000 + 4 * WINDOW_OCTETS);
+        }
+        assert!(pieces >= 30_000_000 / WINDOW_OCTETS);
+        assert_eq!(deflate.plain_octets(), [30_000_000, 0]);
+    }
+
+    #[test]
+    fn what_is_no_deflate_data_is_an_error() {
+        let mut peer = Peer::new();
+        let ended = peer.deflate(b"a LOGOUT\r\n", FlushCompress::Finish);
+        for (wire, plain) in [
+            (&b"a NOOP\r\n"[..], None),
+            (&[0xFF; 20], None),
+            (&[&ended[..], b"x"].concat(), Some(&b"a LOGOUT\r\n"[..])),
+        ] {
+            let mut deflate = Deflate::default();
+            deflate.receive(wire);
+            let mut room = [0; 100];
+            if let Some(plain) = plain {
+                let count = deflate.inflate(&mut room).unwrap();
+                assert_eq!(&room[..count], plain);
+            }
+            assert_eq!(inflated(&mut deflate, 100), Err(Damaged), "{wire:?}");
+        }
+        // its end alone is no damage: the client is about to hang up
+        let mut deflate = Deflate::default();
+        deflate.receive(&ended);
+        assert_eq!(inflated(&mut deflate, 100).unwrap(), b"a LOGOUT\r\n");
+    }
+}
