@@ -69,6 +69,50 @@ impl UidSet {
         self.0 = all;
     }
 
+    /// The UIDs that are in both sets, in time linear in the ranges of both.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        let mut both = Vec::new();
+        let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
+        while let (Some(&&(first, last)), Some(&&(other_first, other_last))) =
+            (left.peek(), right.peek())
+        {
+            let (from, to) = (first.max(other_first), last.min(other_last));
+            if from <= to {
+                both.push((from, to));
+            }
+            if last < other_last {
+                left.next();
+            } else {
+                right.next();
+            }
+        }
+        Self(both)
+    }
+
+    /// The UIDs that are not in the other set, in time linear in the ranges of both.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Self {
+        self.intersection(&other.complement())
+    }
+
+    /// All others from 1 to 2^32-1.
+    fn complement(&self) -> Self {
+        let mut others = Vec::with_capacity(self.0.len() + 1);
+        let mut from = 1;
+        for &(first, last) in &self.0 {
+            if from < first {
+                others.push((from, first - 1));
+            }
+            let Some(after) = last.checked_add(1) else {
+                return Self(others);
+            };
+            from = after;
+        }
+        others.push((from, u32::MAX));
+        Self(others)
+    }
+
     /// True if the UID is in the set.
     pub fn contains(&self, uid: Uid) -> bool {
         let value = uid.value();
@@ -180,14 +224,39 @@ mod tests {
     }
 
     #[test]
-    fn unites_like_tree_sets() {
+    fn reaches_to_the_highest_uid() {
+        let all: UidSet = [1..=u32::MAX].into_iter().collect();
+        let middle: UidSet = [5..=9].into_iter().collect();
+        let ranges: Vec<_> = all.difference(&middle).ranges().collect();
+        assert_eq!(ranges, [1..=4, 10..=u32::MAX]);
+        assert!(middle.difference(&all).is_empty());
+        assert_eq!(all.difference(&UidSet::new()), all);
+    }
+
+    #[test]
+    fn unites_intersects_and_differs_like_tree_sets() {
         // every pair of subsets of seven values
-        let subset = |bits: u32| (1..8).filter(move |v| bits >> v & 1 == 1);
+        let set = |bits: u32| -> UidSet {
+            (1..8)
+                .filter(|v| bits >> v & 1 == 1)
+                .filter_map(Uid::new)
+                .collect()
+        };
         for (left, right) in (0..256).flat_map(|l| (0..256).map(move |r| (l, r))) {
-            let mut united: UidSet = subset(left).filter_map(Uid::new).collect();
-            united.unite(&subset(right).filter_map(Uid::new).collect());
-            let expected: UidSet = subset(left | right).filter_map(Uid::new).collect();
-            assert_eq!(united, expected, "{left:b} {right:b}");
+            let mut united = set(left);
+            united.unite(&set(right));
+            assert_eq!(united, set(left | right), "{left:b} {right:b}");
+            let (one, other) = (set(left), set(right));
+            assert_eq!(
+                one.intersection(&other),
+                set(left & right),
+                "{left:b} {right:b}"
+            );
+            assert_eq!(
+                one.difference(&other),
+                set(left & !right),
+                "{left:b} {right:b}"
+            );
         }
     }
 }

@@ -143,6 +143,11 @@ impl View {
         Uid::new(self.runs.last()?.last)
     }
 
+    /// The UIDs of all messages.
+    pub fn uid_set(&self) -> UidSet {
+        self.runs.iter().map(|run| run.first..=run.last).collect()
+    }
+
     /// Numbers and UIDs of all messages whose UID lies in a range, rising.
     pub fn uids_within(&self, first: u32, last: u32) -> impl Iterator<Item = (SeqNum, Uid)> + '_ {
         let from = self.runs.partition_point(|run| run.last < first);

@@ -3,8 +3,10 @@
 use crate::imap::session::Selected;
 use crate::imap::session::reply::CommandError;
 use crate::imap::types::sequence::{SeqBound, SeqRange, SequenceSet};
-use crate::mailbox::id::{SeqNum, Uid};
+use crate::mailbox::id::{ModSeq, SeqNum, Uid};
+use crate::mailbox::messages::Messages;
 use crate::mailbox::uid_set::UidSet;
+use crate::mailbox::view::View;
 use std::ops::RangeInclusive;
 
 /// The messages of a set, each once, rising.
@@ -59,6 +61,37 @@ pub(crate) fn resolve_uids(
 ) -> Result<UidSet, CommandError> {
     let messages = resolve(set, uid, selected)?;
     Ok(messages.into_iter().map(|(_, uid)| uid).collect())
+}
+
+/// The UIDs of a set, whether there are messages with them or not. `*` is the highest UID that a message ever had.
+pub(crate) fn named_uids(set: &SequenceSet, selected: &Selected, messages: &Messages) -> UidSet {
+    match set {
+        SequenceSet::Saved => selected.saved.clone(),
+        SequenceSet::Ranges(ranges) => {
+            let last = messages.uid_next().value() - 1;
+            let ranges = normalize(ranges, last).into_iter();
+            ranges.map(|(first, last)| first..=last).collect()
+        }
+    }
+}
+
+/// Which of some UIDs, or of all, have vanished after a moment, as far as that is remembered; else all that no message has
+/// (RFC 7162 §3.2.6). Messages that are gone but still in the view are not among them: they are told otherwise.
+pub(crate) fn vanished_since(
+    since: ModSeq,
+    among: Option<&UidSet>,
+    messages: &Messages,
+    view: &View,
+) -> UidSet {
+    let mut uids: UidSet = [1..=messages.uid_next().value() - 1].into_iter().collect();
+    if let Some(among) = among {
+        uids = uids.intersection(among);
+    }
+    let gone = match messages.expunged_since(since) {
+        Some(expunged) => uids.intersection(&expunged),
+        None => uids.difference(&messages.uids().iter().copied().collect()),
+    };
+    gone.difference(&view.uid_set())
 }
 
 /// Rising numbers as ranges.

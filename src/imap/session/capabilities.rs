@@ -36,6 +36,7 @@ const AFTER_LOGIN: &[&str] = &[
     "WITHIN",
     "UTF8=ACCEPT",
     "CONDSTORE",
+    "QRESYNC",
     "SASL-IR",
     "COMPRESS=DEFLATE",
 ];

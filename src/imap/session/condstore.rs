@@ -23,13 +23,14 @@ impl Session {
         body: &CommandBody,
         out: &mut Vec<u8>,
     ) -> Result<(), CommandError> {
-        if needs_qresync(body) {
+        if needs_qresync(body) && self.dialect.resync < Resync::Qresync {
             return Err(CommandError::bad("QRESYNC is not enabled"));
         }
         if !enables_condstore(body) {
             return Ok(());
         }
-        if !self.is_offered("CONDSTORE") {
+        // QRESYNC brings CONDSTORE, announced or not (RFC 7162 §3.2.3)
+        if !self.is_offered("CONDSTORE") && !self.is_offered("QRESYNC") {
             return Err(CommandError::bad("CONDSTORE is not offered"));
         }
         let closes = matches!(body, CommandBody::Select(_) | CommandBody::Examine(_));

@@ -10,8 +10,8 @@ use crate::protocol::fuzzing::{Client, Shell};
 use crate::protocol::{Peer, TlsInfo};
 use std::sync::Arc;
 
-/// What is sent before the input, by the lowest bits of the first octet: each state, and each dialect.
-const PRELUDES: [&str; 8] = [
+/// What is sent before the input, by the lowest three bits of the first octet and its highest: each state, and each dialect.
+const PRELUDES: [&str; 12] = [
     "",
     "p LOGIN a a\r\n",
     "p LOGIN a a\r\np SELECT INBOX\r\n",
@@ -20,6 +20,10 @@ const PRELUDES: [&str; 8] = [
     "p LOGIN a a\r\np SELECT INBOX\r\np IDLE\r\n",
     "p LOGIN a a\r\np APPEND box (\\Seen) {10}\r\n",
     "p AUTHENTICATE LOGIN\r\n",
+    "p LOGIN a a\r\np ENABLE QRESYNC\r\np SELECT INBOX\r\n",
+    "p LOGIN a a\r\np ENABLE QRESYNC\r\np SELECT INBOX\r\np STORE 2:3 +FLAGS (\\Deleted)\r\n",
+    "p LOGIN a a\r\np SELECT INBOX (CONDSTORE)\r\n",
+    "p LOGIN a a\r\np ENABLE IMAP4rev2 QRESYNC\r\np EXAMINE INBOX\r\n",
 ];
 
 /// The first octet chooses state and settings, the second the size of the pieces; the rest is what the client sends.
@@ -67,7 +71,7 @@ fn converse(choice: u8, input: &[u8], piece_octets: usize) -> Vec<u8> {
         may_start_tls: !is(6),
     };
     let mut client = Client::connect(Session::new(Arc::new(settings), services, peer));
-    let prelude = PRELUDES.get(usize::from(choice & 7));
+    let prelude = PRELUDES.get(usize::from(choice & 7 | choice >> 7 << 3));
     client.feed(prelude.copied().unwrap_or_default().as_bytes());
     for piece in input.chunks(piece_octets) {
         client.feed(piece);
@@ -105,6 +109,11 @@ fn follow(mut heard: &[u8]) {
             (Some("*"), Some(number), Some("FETCH")) => {
                 assert!(0 < number && number <= messages, "FETCH of nothing");
             }
+            (Some("*"), None, Some(set)) if first == Some("VANISHED") && set != "(EARLIER)" => {
+                let gone = uids_in(set);
+                assert!(0 < gone && gone <= messages, "VANISHED of nothing");
+                messages -= gone;
+            }
             // SELECT begins anew
             (Some("*"), None, Some("[CLOSED]" | "[PERMANENTFLAGS")) if line.contains("CLOSED") => {
                 messages = 0;
@@ -116,6 +125,20 @@ fn follow(mut heard: &[u8]) {
             messages = 0;
         }
     }
+}
+
+/// How many UIDs a set names.
+fn uids_in(set: &str) -> u32 {
+    let count = |range: &str| {
+        let (first, last) = range.split_once(':').unwrap_or((range, range));
+        let ends = first.parse::<u32>().ok().zip(last.parse::<u32>().ok());
+        assert!(
+            ends.is_some_and(|(first, last)| 0 < first && first <= last),
+            "no set of UIDs"
+        );
+        ends.map_or(0, |(first, last)| last - first + 1)
+    };
+    set.split(',').map(count).sum()
 }
 
 /// How long the first response is, its literals included.
@@ -147,7 +170,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Lines that lead somewhere.
-    const SEEDS: [&str; 12] = [
+    const SEEDS: [&str; 15] = [
         "",
         "a CAPABILITY\r\nb LOGIN a a\r\nc LOGOUT\r\n",
         "a LOGIN a {1}\r\na\r\nb SELECT INBOX\r\nc FETCH 1:* (FLAGS BODY[])\r\n",
@@ -160,6 +183,9 @@ mod tests {
         "0123456789 (\\Flagged) {2+}\r\nab\r\na STARTTLS\r\nb NOOP\r\n",
         "YQ==\r\nYQ==\r\na LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (% box*) RETURN (CHILDREN STATUS (SIZE))\r\n",
         "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "a SELECT INBOX (QRESYNC (1767225600 0 1:9 (1,3 1,3)))\r\nb UID FETCH 1:* FLAGS (CHANGEDSINCE 0 VANISHED)\r\n",
+        "a UID STORE 1:* (UNCHANGEDSINCE 4) +FLAGS.SILENT (\\Deleted)\r\nb UID EXPUNGE 1:2\r\nc EXPUNGE\r\n",
+        "a SEARCH RETURN (ALL MAX) MODSEQ \"/flags/\\\\Seen\" all 3\r\nb FETCH 1:2 (MODSEQ)\r\nc STATUS INBOX (HIGHESTMODSEQ)\r\n",
     ];
 
     proptest! {

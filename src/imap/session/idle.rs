@@ -28,7 +28,7 @@ pub(super) struct Idle {
     /// Wakes the connection while the command lasts.
     watch: Option<Box<dyn Watch>>,
     /// What is being told.
-    pending: Option<Pending>,
+    pending: Option<Box<Pending>>,
     /// The disk was looked at since the last wake-up.
     looked: bool,
     /// The last look failed.
@@ -108,7 +108,7 @@ impl Session {
                 .is_current(&selected.mailbox.read(), Expunges::Tell);
             if !is_current {
                 let pending = Pending::take(selected, Expunges::Tell, false, self.dialect);
-                idle.pending = Some(pending);
+                idle.pending = Some(Box::new(pending));
                 self.activity = Activity::Idle(Box::new(idle));
                 return None;
             }
@@ -157,7 +157,7 @@ impl Session {
                 }));
                 return;
             }
-            idle.pending = Some(pending);
+            idle.pending = Some(Box::new(pending));
         }
         idle.looked = true;
         idle.failed = seen.is_err();

@@ -26,6 +26,7 @@ mod run;
 pub(crate) mod sync;
 pub(crate) mod table;
 mod upload;
+pub(crate) mod vanished;
 mod work;
 
 use super::commands::fetch::LastMessage;
@@ -178,12 +179,19 @@ pub(crate) enum Resync {
     No,
     /// CONDSTORE: FETCH responses that tell flags tell the mod-sequence too.
     Condstore,
+    /// QRESYNC: VANISHED instead of EXPUNGE.
+    Qresync,
 }
 
 impl Dialect {
     /// True if names and quoted strings are UTF-8.
     pub(crate) const fn is_utf8(self) -> bool {
         self.rev2 || self.utf8
+    }
+
+    /// True if VANISHED is told instead of EXPUNGE.
+    pub(crate) fn tells_vanished(self) -> bool {
+        self.resync >= Resync::Qresync
     }
 
     /// True if mod-sequences are told with flags.

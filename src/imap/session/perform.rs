@@ -6,6 +6,7 @@ use super::run::NOT_NOW;
 use super::{Dialect, Resync, Selected, Session, State};
 use crate::encoding::escape::Escaped;
 use crate::imap::commands::expunge::{expunge, remove_deleted};
+use crate::imap::commands::fetch::FetchCursor;
 use crate::imap::commands::{Context, copy, list, mailboxes, select, status};
 use crate::imap::types::command::CommandBody;
 use crate::imap::types::core::{MailboxArg, Octets};
@@ -51,8 +52,6 @@ impl Session {
                 Ok(Completed::PLAIN)
             }
             CommandBody::Noop | CommandBody::Check => self.refresh(),
-            CommandBody::Select(select) => self.select(&select, false, out),
-            CommandBody::Examine(select) => self.select(&select, true, out),
             CommandBody::Close => self.close_mailbox(),
             CommandBody::Unselect => {
                 self.deselect();
@@ -168,6 +167,10 @@ impl Session {
                     after.resync = after.resync.max(Resync::Condstore);
                     "CONDSTORE"
                 }
+                "QRESYNC" if before.resync < Resync::Qresync => {
+                    after.resync = Resync::Qresync;
+                    "QRESYNC"
+                }
                 _ => continue,
             };
             if !enabled.contains(&name) {
@@ -182,13 +185,22 @@ impl Session {
         self.raise_resync(after.resync, true, out);
     }
 
-    fn select(&mut self, select: &Select, read_only: bool, out: &mut Vec<u8>) -> CommandResult {
+    /// Selects a mailbox. Returns what a client that knew it hears next, and how the command ends then.
+    ///
+    /// # Errors
+    /// What the store gives; then no mailbox is selected.
+    pub(super) fn select(
+        &mut self,
+        select: &Select,
+        read_only: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(Option<FetchCursor>, Completed), CommandError> {
         let mut out = self.responses(out);
         if self.deselect() {
             out.ok(Code::Closed, "Previous mailbox closed");
         }
         let (context, _) = self.parts()?;
-        let (selected, completed) = select::select(&context, &select.mailbox, read_only, &mut out)?;
+        let (selected, news, completed) = select::select(&context, select, read_only, &mut out)?;
         let state = std::mem::replace(&mut self.state, State::Logout);
         self.state = match state {
             State::Authenticated(authenticated) => {
@@ -196,7 +208,7 @@ impl Session {
             }
             other => other,
         };
-        Ok(completed)
+        Ok((news, completed))
     }
 
     /// Leaves the selected mailbox; false if there is none.

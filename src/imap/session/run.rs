@@ -15,7 +15,7 @@ use crate::imap::commands::store::store;
 use crate::imap::encode;
 use crate::imap::flow::Event;
 use crate::imap::types::capability::Capability;
-use crate::imap::types::command::{Command, CommandBody, Store};
+use crate::imap::types::command::{Command, CommandBody};
 use crate::imap::types::core::Tag;
 use crate::imap::types::response::{Code, Text, Untagged};
 use crate::protocol::{HIGH_WATER_OCTETS, Patience, Step, Wait};
@@ -193,74 +193,69 @@ impl Session {
                 self.offer_upload(Upload::new(tag, row, mailbox), message, out);
             }
             CommandBody::Idle => self.begin_idle(Idle::new(tag, row), out),
+            body => match self.begin_answer(&tag, body, out) {
+                Ok((Some(cursor), completed)) => self.read(
+                    Reading {
+                        tag,
+                        row,
+                        cursor,
+                        completed,
+                    },
+                    out,
+                ),
+                Ok((None, completed)) => self.end(tag, row, Ok(completed)),
+                Err(error) => self.end(tag, row, Err(error)),
+            },
+        }
+    }
+
+    /// Does a command, or what of it can be done in one go. Returns the rest of its answer, if there is more, and how it ends after that.
+    fn begin_answer(
+        &mut self,
+        tag: &Tag,
+        body: CommandBody,
+        out: &mut Vec<u8>,
+    ) -> Result<(Option<Cursor>, Completed), CommandError> {
+        let only = |cursor| (Some(cursor), Completed::PLAIN);
+        let fetch =
+            |(cursor, completed): (Option<FetchCursor>, _)| (cursor.map(Cursor::Fetch), completed);
+        Ok(match body {
             CommandBody::List(list) => {
                 let limit = self.settings.append_limit_octets;
-                let cursor = ListCursor::new(list, self.names(), limit);
-                self.read(tag, row, Ok(Cursor::List(cursor)), Completed::PLAIN, out);
+                only(Cursor::List(ListCursor::new(list, self.names(), limit)))
             }
             CommandBody::Fetch {
                 uid,
                 set,
                 items,
                 modifiers,
-            } => {
-                let cursor = self.with_selected(|selected, dialect| {
-                    FetchCursor::new(uid, &set, items, modifiers, selected, &dialect)
-                        .map(Cursor::Fetch)
-                });
-                self.read(tag, row, cursor, Completed::PLAIN, out);
-            }
+            } => only(Cursor::Fetch(self.with_selected(|selected, dialect| {
+                FetchCursor::new(uid, &set, items, modifiers, selected, &dialect)
+            })?)),
             CommandBody::Search { uid, search } => {
                 let now = self.services.host.unix_time();
-                let cursor = self.with_selected(|selected, dialect| {
-                    SearchCursor::new(uid, &tag, search, now, selected, &dialect)
-                        .map(Cursor::Search)
-                });
-                self.read(tag, row, cursor, Completed::PLAIN, out);
+                only(Cursor::Search(self.with_selected(
+                    |selected, dialect| {
+                        SearchCursor::new(uid, tag, search, now, selected, &dialect)
+                    },
+                )?))
             }
-            CommandBody::Store(command) => self.begin_store(tag, row, &command, out),
-            body => {
-                let result = self.perform(body, out);
-                self.end(tag, row, result);
+            CommandBody::Store(command) => {
+                fetch(self.with_selected(|selected, dialect| store(&command, selected, dialect))?)
             }
-        }
+            CommandBody::Select(select) => fetch(self.select(&select, false, out)?),
+            CommandBody::Examine(select) => fetch(self.select(&select, true, out)?),
+            body => (None, self.perform(body, out)?),
+        })
     }
 
-    /// Does a STORE and begins its answer.
-    fn begin_store(&mut self, tag: Tag, row: &'static Row, command: &Store, out: &mut Vec<u8>) {
-        match self.with_selected(|selected, dialect| store(command, selected, dialect)) {
-            Ok((Some(cursor), completed)) => {
-                self.read(tag, row, Ok(Cursor::Fetch(cursor)), completed, out);
-            }
-            Ok((None, completed)) => self.end(tag, row, Ok(completed)),
-            Err(error) => self.end(tag, row, Err(error)),
+    /// Begins an answer in pieces.
+    fn read(&mut self, reading: Reading, out: &mut Vec<u8>) {
+        let mut out = self.responses(out);
+        if let (Cursor::Fetch(_), Some(selected)) = (&reading.cursor, self.state.selected()) {
+            tell_new_keywords(selected, &mut out);
         }
-    }
-
-    /// Begins an answer in pieces, at the end of which the command is `completed`.
-    fn read(
-        &mut self,
-        tag: Tag,
-        row: &'static Row,
-        cursor: Result<Cursor, CommandError>,
-        completed: Completed,
-        out: &mut Vec<u8>,
-    ) {
-        match cursor {
-            Ok(cursor) => {
-                let mut out = self.responses(out);
-                if let (Cursor::Fetch(_), Some(selected)) = (&cursor, self.state.selected()) {
-                    tell_new_keywords(selected, &mut out);
-                }
-                self.activity = Activity::Reading(Box::new(Reading {
-                    tag,
-                    row,
-                    cursor,
-                    completed,
-                }));
-            }
-            Err(error) => self.end(tag, row, Err(error)),
-        }
+        self.activity = Activity::Reading(Box::new(reading));
     }
 
     /// The next piece of an answer.

@@ -4,7 +4,9 @@
 //! the last one, so that their sequence numbers stay right.
 
 use super::reply::Responses;
+use super::vanished::Vanished;
 use super::{Dialect, Progress, Selected};
+use crate::imap::commands::messages::collapse;
 use crate::imap::encode::fetch::FetchWriter;
 use crate::imap::types::response::{Code, Condition, FlagList, Untagged};
 use crate::mailbox::flag::{KeywordTable, SystemFlag};
@@ -20,6 +22,7 @@ pub(crate) struct Pending {
     changes: Changes,
     with_uids: bool,
     told_expunges: usize,
+    vanished: Vanished,
     told_counts: bool,
     told_flags: usize,
 }
@@ -56,6 +59,11 @@ impl Pending {
             pending.changes = selected
                 .view
                 .sync(&mut messages, expunges, !selected.read_only);
+            if dialect.tells_vanished() {
+                let gone = pending.changes.expunged.iter().rev();
+                pending.vanished = Vanished::now(collapse(gone.map(|(_, uid)| uid.value())));
+                pending.told_expunges = pending.changes.expunged.len();
+            }
         }
         pending
     }
@@ -73,6 +81,9 @@ impl Pending {
         let Some(selected) = selected else {
             return Progress::Done;
         };
+        if self.vanished.advance(dialect, out) == Progress::More {
+            return Progress::More;
+        }
         let gone = self.changes.expunged.get(self.told_expunges..);
         for (seq_num, _) in gone.unwrap_or_default() {
             if out.len() >= HIGH_WATER_OCTETS {

@@ -14,10 +14,11 @@
 mod plan;
 mod section;
 
-use super::messages::resolve;
+use super::messages::{named_uids, resolve, vanished_since};
 use super::open_message::OpenMessage;
 use crate::imap::encode::fetch::FetchWriter;
 use crate::imap::session::reply::CommandError;
+use crate::imap::session::vanished::Vanished;
 use crate::imap::session::{Dialect, Progress, Selected};
 use crate::imap::types::fetch::{FetchItem, FetchModifiers};
 use crate::imap::types::response::{Code, FlagList};
@@ -47,6 +48,8 @@ const MAX_KEPT_OCTETS: usize = 1024 * 1024;
 pub(crate) struct FetchCursor {
     plan: Plan,
     by_uid: bool,
+    /// Told before any message (RFC 7162 §3.2.6).
+    vanished: Vanished,
     messages: std::vec::IntoIter<(SeqNum, Uid)>,
     /// Only one message is asked for.
     is_single: bool,
@@ -119,8 +122,13 @@ impl FetchCursor {
             let within = window.of(messages.len());
             messages = messages.drain(within).collect();
         }
+        let mut gone = UidSet::new();
         if let Some(since) = modifiers.changed_since {
             let shared = selected.mailbox.read();
+            if modifiers.vanished {
+                let named = named_uids(set, selected, &shared);
+                gone = vanished_since(since, Some(&named), &shared, &selected.view);
+            }
             messages.retain(|(_, uid)| {
                 let position = shared.position(*uid);
                 position.is_some_and(|at| shared.mod_seq_at(at) > since)
@@ -130,7 +138,7 @@ impl FetchCursor {
         if tells_mod_seqs || modifiers.changed_since.is_some() {
             items.push(FetchItem::ModSeq);
         }
-        Ok(Self::of(uid, messages, items, selected.read_only))
+        Ok(Self::of(uid, messages, items, selected.read_only).after_vanished(&gone))
     }
 
     /// Begins a FETCH of messages that were looked up already.
@@ -145,6 +153,7 @@ impl FetchCursor {
             in_memory: !plan.file && !plan.date,
             plan,
             by_uid: uid,
+            vanished: Vanished::default(),
             is_single: messages.len() == 1,
             messages: messages.into_iter(),
             current: None,
@@ -153,6 +162,12 @@ impl FetchCursor {
             troubles: Troubles::default(),
             scratch: Vec::new(),
         }
+    }
+
+    /// Has VANISHED (EARLIER) told first.
+    pub(crate) fn after_vanished(mut self, uids: &UidSet) -> Self {
+        self.vanished = Vanished::earlier(uids.ranges().collect());
+        self
     }
 
     /// Other messages were named that are gone.
@@ -187,6 +202,9 @@ impl FetchCursor {
         dialect: &Dialect,
         out: &mut Vec<u8>,
     ) -> Result<Progress, CommandError> {
+        if self.vanished.advance(*dialect, out) == Progress::More {
+            return Ok(Progress::More);
+        }
         let mut advanced = Ok(());
         if self.in_memory {
             self.advance_in_memory(selected, *dialect, out);
