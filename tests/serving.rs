@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::disallowed_methods,
     reason = "a fixture that fails is a test that fails"
 )]
 
@@ -9,9 +10,11 @@ mod support;
 
 use restante::server::{Service, Settings, TlsSettings};
 use restante::storage::{self, Refused, Volumes};
+use restante::telemetry::{self, Format};
+use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use support::client::{Client, TLS13, tls};
 use support::mail::{PASSWORD, services};
@@ -70,7 +73,7 @@ impl Fixture {
     fn hang(&self, volume: &str) -> Sender<()> {
         let place: PathBuf = self.directory.path().join(volume);
         let (release, wait) = channel::<()>();
-        let wait = Arc::new(std::sync::Mutex::new(wait));
+        let wait = Arc::new(Mutex::new(wait));
         for thread in 0..THREADS {
             let wait = Arc::clone(&wait);
             // The first to take the lock waits for the release, the others for the first.
@@ -84,6 +87,43 @@ impl Fixture {
         }
         release
     }
+}
+
+/// What the server of all tests here logs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// The lines of an event.
+    fn lines(&self, event: &str) -> Vec<String> {
+        let octets = self.0.lock().unwrap().clone();
+        let text = String::from_utf8(octets).unwrap();
+        let lines = text.lines().filter(|line| line.contains(event));
+        lines.map(str::to_owned).collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The log, kept from the first call on.
+fn log() -> &'static Log {
+    static LOG: OnceLock<Log> = OnceLock::new();
+    LOG.get_or_init(|| {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = telemetry::subscriber(Format::Human, "error", move || writer.clone());
+        tracing::subscriber::set_global_default(subscriber.unwrap()).unwrap();
+        log
+    })
 }
 
 /// Reads up to the tagged answer, and returns it.
@@ -162,6 +202,53 @@ fn a_volume_that_hangs_is_told_honestly_and_only_to_its_users() {
     while tagged(&mut anna, "c select inbox").starts_with("c NO") {}
     let answer = tagged(&mut anna, "d fetch 1:* flags");
     assert!(answer.starts_with("d "), "{answer}");
+}
+
+#[test]
+fn a_job_that_hangs_is_told_to_its_user_and_logged() {
+    let log = log();
+    let fixture = Fixture::start(Duration::from_secs(1));
+    let mut anna = fixture.imap("anna@one");
+    let mut bruno = fixture.imap("bruno@two");
+    // a program that holds the lock of anna's UID list keeps the job that gives her new mail its UID waiting
+    let spool = fixture.directory.path().join("one/anna");
+    let lock = spool.join("dovecot-uidlist.lock");
+    std::fs::write(&lock, "1:another-host").unwrap();
+    let answer = tagged(&mut anna, "b select inbox");
+    assert!(answer.starts_with("b NO [UNAVAILABLE]"), "{answer}");
+    let bye = anna.line();
+    assert!(bye.starts_with("* BYE [UNAVAILABLE]"), "{bye}");
+    let lines = log.lines("disk_job_hung");
+    let own: Vec<&String> = lines
+        .iter()
+        .filter(|line| line.contains("one/anna"))
+        .collect();
+    assert_eq!(own.len(), 1, "{lines:?}");
+    assert!(own[0].contains("user=anna@one"), "{lines:?}");
+    assert!(own[0].contains("deadline_secs=1"), "{lines:?}");
+
+    // others notice nothing, on the same volume and on another
+    assert!(tagged(&mut bruno, "b select inbox").starts_with("b OK"));
+    let mut carla = fixture.imap("carla@one");
+    assert!(tagged(&mut carla, "b select inbox").starts_with("b OK"));
+
+    // POP3 hears the same while it hangs
+    let mut pop3 = fixture.connect(Service::Pop3);
+    assert!(pop3.ask("USER anna@one").starts_with("+OK"));
+    let answer = pop3.ask(&format!("PASS {PASSWORD}"));
+    assert!(answer.starts_with("-ERR [SYS/TEMP]"), "{answer}");
+
+    // and it recovers by itself
+    std::fs::remove_file(&lock).unwrap();
+    let mut anna = loop {
+        let mut client = fixture.connect(Service::Imap);
+        let answer = tagged(&mut client, &format!("a login anna@one {PASSWORD}"));
+        if answer.starts_with("a OK") {
+            break client;
+        }
+        assert!(answer.starts_with("a NO [UNAVAILABLE]"), "{answer}");
+    };
+    assert!(tagged(&mut anna, "c select inbox").starts_with("c OK"));
 }
 
 #[test]

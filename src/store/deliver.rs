@@ -416,3 +416,42 @@ pub(super) struct Given {
     /// Nobody else gave UIDs since the mailbox was last compared with its list.
     pub(super) is_direct: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailbox::backend::{Account, Backend};
+    use crate::mailbox::name::MailboxName;
+    use crate::store::{Settings, Store};
+
+    /// An upload whose file takes nothing, as on a full volume.
+    fn without_room(account: &dyn Account) -> Box<MaildirUpload> {
+        let upload = account.upload(&MailboxName::inbox()).unwrap();
+        let mut upload = upload.into_any().downcast::<MaildirUpload>().unwrap();
+        upload.file = File::options().write(true).open("/dev/full").unwrap();
+        upload
+    }
+
+    #[test]
+    fn a_full_volume_takes_nothing_and_keeps_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(Settings {
+            spool: format!("{}/%{{user}}", directory.path().display()),
+            ..Settings::default()
+        });
+        let account = store.open_account(&store.locate("anna", None)).unwrap();
+        let mut large = without_room(&*account);
+        assert_eq!(large.write(&[b'x'; 2 * BUFFER_OCTETS]), Err(Error::NoSpace));
+        let mut small = without_room(&*account);
+        small.write(b"Subject: x\r\n").unwrap();
+        let finished = small.finish(&NamedFlags::default(), None);
+        assert_eq!(finished, Err(Error::NoSpace));
+        let uploads: Vec<Box<dyn Upload>> = vec![small];
+        account.deliver(&MailboxName::inbox(), uploads).unwrap_err();
+        drop(large);
+        for place in ["tmp", "new", "cur"] {
+            let left = fs::read_dir(directory.path().join("anna").join(place)).unwrap();
+            assert_eq!(left.count(), 0, "{place}");
+        }
+    }
+}
