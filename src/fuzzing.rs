@@ -49,6 +49,14 @@ pub fn filename(octets: &[u8]) {
     crate::store::fuzzing::filename(octets);
 }
 
+/// Message files that are compressed.
+///
+/// # Panics
+/// If something is wrong.
+pub fn compressed(octets: &[u8]) {
+    crate::store::fuzzing::compressed(octets);
+}
+
 /// UID lists.
 ///
 /// # Panics
@@ -83,7 +91,8 @@ mod tests {
     type Body = fn(&[u8]);
 
     /// Every target and its body.
-    const TARGETS: [(&str, Body); 9] = [
+    const TARGETS: [(&str, Body); 10] = [
+        ("compressed", super::compressed),
         ("filename", super::filename),
         ("framer", super::framer),
         ("imap_command", super::imap_command),

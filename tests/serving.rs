@@ -252,6 +252,49 @@ fn a_job_that_hangs_is_told_to_its_user_and_logged() {
 }
 
 #[test]
+fn a_compressed_message_is_served_in_both_protocols() {
+    let fixture = Fixture::start(support::NEVER);
+    let mut anna = fixture.imap("anna@one");
+    let cur = fixture.directory.path().join("one/anna/cur");
+    let file = {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(b"Subject: packed\n\nneedle in a body\n")
+            .unwrap();
+        gzip.finish().unwrap()
+    };
+    std::fs::write(cur.join("1.a.host:2,S"), &file).unwrap();
+    std::fs::write(cur.join("2.a.host:2,S"), &file[..file.len() - 4]).unwrap();
+    assert!(tagged(&mut anna, "b select inbox").starts_with("b OK"));
+    anna.send("c search body needle\r\n");
+    assert_eq!(anna.line(), "* SEARCH 1");
+    let answer = anna.line();
+    assert!(answer.starts_with("c NO [CORRUPTION]"), "{answer}");
+    anna.send("d fetch 1:2 (rfc822.size body.peek[])\r\n");
+    assert_eq!(anna.line(), "* 1 FETCH (RFC822.SIZE 37 BODY[] {37}");
+    assert_eq!(
+        anna.octets(37),
+        b"Subject: packed\r\n\r\nneedle in a body\r\n"
+    );
+    assert_eq!(anna.line(), ")");
+    let answer = anna.line();
+    assert!(answer.starts_with("d NO [CORRUPTION]"), "{answer}");
+
+    let mut pop3 = fixture.connect(Service::Pop3);
+    assert!(pop3.ask("USER anna@one").starts_with("+OK"));
+    assert!(pop3.ask(&format!("PASS {PASSWORD}")).starts_with("+OK"));
+    assert_eq!(pop3.ask("LIST 1"), "+OK 1 37");
+    assert!(pop3.ask("STAT").starts_with("+OK 2 "));
+    assert!(pop3.ask("RETR 1").starts_with("+OK"));
+    assert_eq!(
+        pop3.octets(40),
+        b"Subject: packed\r\n\r\nneedle in a body\r\n.\r\n"
+    );
+    let answer = pop3.ask("RETR 2");
+    assert!(answer.starts_with("-ERR [SYS/PERM]"), "{answer}");
+    assert!(pop3.ask("NOOP").starts_with("+OK"));
+}
+
+#[test]
 fn a_stop_says_good_bye_in_both_protocols() {
     let mut fixture = Fixture::start(support::NEVER);
     let mut idling = fixture.imap("anna@one");

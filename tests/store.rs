@@ -14,6 +14,7 @@
 
 mod store {
     //! Parts of this test.
+    mod compressed;
     mod dovecot;
     mod mailboxes;
     mod messages;

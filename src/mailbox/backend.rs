@@ -44,6 +44,9 @@ pub enum Error {
     /// Trouble of ours that may pass: I/O error, lock not to be had (`[UNAVAILABLE]`).
     #[error("mail storage is unavailable for the moment")]
     Unavailable,
+    /// What is stored of a message is damaged; all others are served (`[CORRUPTION]`).
+    #[error("the message is damaged in the mail store")]
+    Corrupt,
     /// Damage that somebody must look at (`[SERVERBUG]`, with the reference that is in the log).
     #[error("internal error, reference {0}")]
     Damaged(String),

@@ -173,7 +173,7 @@ fn refusal(error: &Error, number: MessageNumber) -> Reply {
 /// What the client hears when the store could not do something: `[SYS/PERM]` where somebody must look at it, else `[SYS/TEMP]`.
 pub(crate) const fn store_refusal(error: &Error) -> Reply {
     match error {
-        Error::Damaged(_) | Error::NoPermission | Error::Cannot(_) => {
+        Error::Corrupt | Error::Damaged(_) | Error::NoPermission | Error::Cannot(_) => {
             Reply::coded(Code::SysPerm, Text::Damaged)
         }
         Error::NonExistent

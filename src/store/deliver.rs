@@ -10,6 +10,7 @@
 //!
 //! What fails before 3 is undone.
 
+use super::compressed::{FIRST_OCTETS, Form};
 use super::failure::{failed, noted};
 use super::filename::with_sizes;
 use super::files::NewFile;
@@ -78,6 +79,8 @@ pub(super) struct MaildirUpload {
     has_cr: bool,
     /// The octet before it.
     previous: u8,
+    /// The first octets, which tell whether the message looks like a compressed file.
+    first: Vec<u8>,
     stored_octets: u64,
     wire: CrlfState,
     /// Set by `finish`.
@@ -107,6 +110,7 @@ impl MaildirUpload {
             buffer: Vec::with_capacity(BUFFER_OCTETS),
             has_cr: false,
             previous: 0,
+            first: Vec::new(),
             stored_octets: 0,
             wire: CrlfState::default(),
             incoming: None,
@@ -119,6 +123,8 @@ impl MaildirUpload {
             return Ok(());
         };
         self.previous = *last;
+        let missing = FIRST_OCTETS.saturating_sub(self.first.len());
+        self.first.extend(octets.iter().take(missing));
         self.stored_octets += octets.len() as u64;
         self.wire.feed(octets);
         if self.buffer.len() + octets.len() > BUFFER_OCTETS {
@@ -177,6 +183,11 @@ impl Upload for MaildirUpload {
         }
         if std::mem::take(&mut self.has_cr) {
             self.put(b"\r")?;
+        }
+        if Form::of(&self.first) != Form::Plain {
+            let text =
+                "what begins as a compressed or encrypted file cannot be stored as a message";
+            return Err(Error::Cannot(text.to_owned()));
         }
         self.flush()?;
         self.seal(internal_date)

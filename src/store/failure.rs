@@ -1,6 +1,7 @@
 //! What the system says, told twice: to the operator in the log, to the client as an [`Error`] without paths.
 
 use super::clock;
+use super::compressed::Unreadable;
 use crate::mailbox::backend::Error;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -18,7 +19,7 @@ pub(super) fn failed(operation: &'static str, path: &Path, cause: &io::Error) ->
         %cause,
         euid = rustix::process::geteuid().as_raw(),
         egid = rustix::process::getegid().as_raw(),
-        advice = advice(cause.kind()),
+        advice = advice(cause),
         "storage_failed"
     );
     for_client(cause)
@@ -52,13 +53,21 @@ pub(super) fn noted(operation: &'static str, path: &Path, cause: &io::Error) {
         operation,
         path = ?path,
         %cause,
-        advice = advice(cause.kind()),
+        advice = advice(cause),
         "storage_trouble"
     );
 }
 
 /// By whose fault it is.
 pub(super) fn for_client(cause: &io::Error) -> Error {
+    match Unreadable::of(cause) {
+        Some(Unreadable::Damaged | Unreadable::TooLarge) => return Error::Corrupt,
+        Some(Unreadable::Unsupported | Unreadable::Encrypted) => {
+            let text = "this message is stored in a form that only another mail server can read";
+            return Error::Cannot(text.to_owned());
+        }
+        None => {}
+    }
     match cause.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::NoSpace,
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Error::NoPermission,
@@ -70,8 +79,17 @@ pub(super) fn for_client(cause: &io::Error) -> Error {
 }
 
 /// What the operator can do about it.
-const fn advice(kind: ErrorKind) -> &'static str {
-    match kind {
+fn advice(cause: &io::Error) -> &'static str {
+    match Unreadable::of(cause) {
+        Some(Unreadable::Damaged | Unreadable::TooLarge) => {
+            return "put the file back from a backup, or remove it; all other messages are served";
+        }
+        Some(Unreadable::Unsupported | Unreadable::Encrypted) => {
+            return "have Dovecot write the mailbox anew without that plugin (doveadm sync); all other messages are served";
+        }
+        None => {}
+    }
+    match cause.kind() {
         ErrorKind::StorageFull => "make room on the volume",
         ErrorKind::QuotaExceeded => "raise the file system's quota of the spool's owner",
         ErrorKind::PermissionDenied => {
@@ -99,11 +117,25 @@ mod tests {
             (ErrorKind::ReadOnlyFilesystem, Error::NoPermission),
             (ErrorKind::TimedOut, Error::Unavailable),
             (ErrorKind::Other, Error::Unavailable),
+            (ErrorKind::InvalidData, Error::Unavailable),
         ] {
             assert_eq!(
                 failed("test", Path::new("/x"), &io::Error::from(kind)),
                 expected
             );
+        }
+    }
+    #[test]
+    fn tells_what_is_damaged_from_what_is_another_servers() {
+        for (why, is_damage) in [
+            (Unreadable::Damaged, true),
+            (Unreadable::TooLarge, true),
+            (Unreadable::Unsupported, false),
+            (Unreadable::Encrypted, false),
+        ] {
+            let error = failed("test", Path::new("/x"), &why.into());
+            assert_eq!(error == Error::Corrupt, is_damage, "{why:?}");
+            assert_eq!(matches!(error, Error::Cannot(_)), !is_damage, "{why:?}");
         }
     }
 }

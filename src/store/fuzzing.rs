@@ -1,5 +1,6 @@
 //! Any octets may stand in the files of a spool and in their names: what is read must print, and read the same again.
 
+use super::compressed::{FIRST_OCTETS, Form, Unreadable};
 use super::courier;
 use super::filename::{FileName, NameMaker, arrival_order, with_sizes};
 use super::folders::Layout;
@@ -9,6 +10,7 @@ use super::subscriptions;
 use super::uidlist::{Edit, NewRecord, UidList};
 use crate::mailbox::flag::{Flags, Keyword, KeywordTable, SystemFlag};
 use crate::mailbox::id::{Uid, UidValidity};
+use std::io;
 use std::time::Duration;
 
 /// The first octet chooses flags, the rest is the name of a message's file.
@@ -50,6 +52,42 @@ pub(crate) fn filename(octets: &[u8]) {
     let (a, b) = name.split_at_checked(name.len() / 2).unwrap_or_default();
     assert_eq!(arrival_order(a, b), arrival_order(b, a).reverse());
     made_names(&String::from_utf8_lossy(name));
+}
+
+/// A message file, compressed or not, or damaged: it gives octets or says why not, and a plain one gives itself.
+///
+/// # Panics
+/// If an error is of neither kind, or octets of a plain file are missing.
+pub(crate) fn compressed(octets: &[u8]) {
+    let form = Form::of(octets.get(..FIRST_OCTETS).unwrap_or(octets));
+    let mut sink = Sink { room: 1 << 20 };
+    let expanded = form.expand(octets, &mut sink);
+    let is_full = |error: &io::Error| error.raw_os_error() == Some(FULL);
+    match expanded {
+        Err(error) => assert!(Unreadable::of(&error).is_some() || is_full(&error)),
+        Ok(()) if form == Form::Plain => assert_eq!((1 << 20) - sink.room, octets.len()),
+        Ok(()) => {}
+    }
+}
+
+/// What the system says of a full volume (`ENOSPC`).
+const FULL: i32 = 28;
+
+/// A volume with little room.
+struct Sink {
+    room: usize,
+}
+
+impl io::Write for Sink {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let full = || io::Error::from_raw_os_error(FULL);
+        self.room = self.room.checked_sub(octets.len()).ok_or_else(full)?;
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Whatever a host is called, names made on it are good ones, with the sizes they were given.

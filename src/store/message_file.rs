@@ -2,39 +2,39 @@
 //!
 //! A size with CRLF that the name (`,W=`) or the list (`W`) tells counts only if the stored size told beside it (`,S=`, `S`) is the
 //! file's true size: MTAs that count before they add a header, and mail that was compressed afterwards, are found out so. Else the
-//! octets are counted.
+//! octets are counted. Of a compressed file the sizes told are those of the message that is in it, and are believed if they fit each other.
 
-use super::failure::failed;
+use super::clock;
+use super::compressed::{Form, Unreadable};
+use super::expanded::{self, Octets};
+use super::failure::{failed, noted};
 use super::filename::FileName;
 use super::open_mailbox::OpenMailbox;
 use crate::durable;
 use crate::mailbox::backend::{Message, Result};
 use crate::mailbox::id::Uid;
 use crate::message::lines::CrlfState;
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-
-/// Octets read at once to count them.
-const CHUNK_OCTETS: usize = 65_536;
 
 /// A message opened to read it.
 #[derive(Debug)]
 struct MessageFile {
-    file: File,
+    octets: Octets,
     path: PathBuf,
-    octets: u64,
+    count: u64,
 }
 
 impl Message for MessageFile {
     fn stored_octets(&self) -> u64 {
-        self.octets
+        self.count
     }
 
     fn read_at(&mut self, position: u64, buffer: &mut [u8]) -> Result<usize> {
         loop {
-            match self.file.read_at(buffer, position) {
+            match self.octets.read_at(buffer, position) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => {
                     return outcome.map_err(|error| failed("read a message", &self.path, &error));
@@ -54,9 +54,14 @@ struct Told {
 impl Told {
     /// The size with CRLF, if it can be believed for a file of so many octets.
     fn believed(self, stored: u64) -> Option<u64> {
-        let crlf = self.crlf?;
+        self.fitting().filter(|_| self.stored == Some(stored))
+    }
+
+    /// The size with CRLF, if it fits the stored size told beside it.
+    fn fitting(self) -> Option<u64> {
+        let (stored, crlf) = (self.stored?, self.crlf?);
         let is_possible = crlf >= stored && crlf - stored <= stored;
-        (self.stored == Some(stored) && is_possible).then_some(crlf)
+        is_possible.then_some(crlf)
     }
 }
 
@@ -68,14 +73,27 @@ impl OpenMailbox {
     pub(super) fn open_message(&self, uid: Uid) -> Result<Box<dyn Message>> {
         self.with_file(uid, "open a message", |path| {
             let file = durable::open(path)?;
-            let octets = file.metadata()?.len();
+            let (octets, count) = match Form::of_file(&file)? {
+                Form::Plain => {
+                    let count = file.metadata()?.len();
+                    (Octets::File(file), count)
+                }
+                form => expanded::expand(form, &file, self.spill())?,
+            };
             Ok(MessageFile {
-                file,
-                path: path.to_owned(),
                 octets,
+                path: path.to_owned(),
+                count,
             })
         })
         .map(|message| -> Box<dyn Message> { Box::new(message) })
+    }
+
+    /// Where a large compressed message is put while it is open.
+    fn spill(&self) -> PathBuf {
+        let names = &self.account.store.names;
+        let unique = names.unique(clock::since_epoch(clock::now()));
+        self.spool().tmp().join(unique)
     }
 
     /// INTERNALDATE: the modification time.
@@ -142,34 +160,47 @@ fn measure(path: &Path, recorded: Option<Told>) -> io::Result<u64> {
         stored: name.size(),
         crlf: name.crlf_size(),
     });
-    let believed = [named, recorded]
-        .into_iter()
-        .flatten()
-        .find_map(|told| told.believed(stored));
-    match believed {
-        Some(size) => Ok(size),
-        None => count(durable::open(path)?),
+    let told = || [named, recorded].into_iter().flatten();
+    if let Some(size) = told().find_map(|told| told.believed(stored)) {
+        return Ok(size);
+    }
+    let file = durable::open(path)?;
+    let form = Form::of_file(&file)?;
+    if form != Form::Plain
+        && let Some(size) = told().find_map(Told::fitting)
+    {
+        return Ok(size);
+    }
+    let mut count = Count(CrlfState::default());
+    match form.expand(&file, &mut count) {
+        Ok(()) => Ok(count.0.octets()),
+        // whoever reads it is refused; the sizes of all messages must be to be had without it
+        Err(error) if Unreadable::of(&error).is_some() => {
+            noted("measure a message", path, &error);
+            Ok(stored)
+        }
+        Err(error) => Err(error),
     }
 }
 
 /// Counts octets, with every line end as CRLF.
-fn count(mut octets: impl Read) -> io::Result<u64> {
-    let mut state = CrlfState::default();
-    let mut buffer = vec![0; CHUNK_OCTETS];
-    loop {
-        match octets.read(&mut buffer) {
-            Ok(0) => return Ok(state.octets()),
-            Ok(read) => state.feed(buffer.get(..read).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+struct Count(CrlfState);
+
+impl Write for Count {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.feed(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::fs::File;
 
     #[test]
     fn believes_sizes_only_beside_a_true_one() {

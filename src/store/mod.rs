@@ -21,11 +21,13 @@
 mod account;
 mod admit;
 mod clock;
+mod compressed;
 mod courier;
 mod deliver;
 mod doubles;
 #[cfg(test)]
 mod dovecot_tests;
+mod expanded;
 mod expunge;
 mod failure;
 mod filename;

@@ -1,6 +1,6 @@
 //! Debian's Dovecot on the same spool, before us and after us: it sees the same, and so do we. Passed over where there is no Dovecot.
 
-use super::spool::{Spool, flags, keyword, name, picture, set};
+use super::spool::{Spool, flags, keyword, name, octets, picture, set, uid};
 use restante::mailbox::backend::{FlagChange, Intake};
 use restante::mailbox::flag::{FlagAction, SystemFlag};
 use std::collections::BTreeSet;
@@ -51,6 +51,15 @@ impl Dovecot {
         );
         fs::write(directory.path().join("dovecot.conf"), configuration).unwrap();
         Some(Self { binary, directory })
+    }
+
+    /// Has it compress what it stores from now on.
+    fn compress(&self, form: &str) {
+        let path = self.directory.path().join("dovecot.conf");
+        let plain = fs::read_to_string(&path).unwrap();
+        let plain = plain.split("mail_plugins").next().unwrap();
+        let plugin = format!("mail_plugins = zlib\nplugin {{\n  zlib_save = {form}\n}}\n");
+        fs::write(&path, format!("{plain}{plugin}")).unwrap();
     }
 
     /// Sends commands, returns all answers.
@@ -273,4 +282,45 @@ fn both_at_work_at_once() {
     let (ours, theirs) = (our_picture(&spool, "INBOX"), dovecot.picture("INBOX"));
     assert_eq!(ours, theirs);
     assert_eq!(ours.1.len(), 85);
+}
+
+#[test]
+fn what_dovecot_compressed_is_the_same_message_to_both() {
+    let spool = Spool::new();
+    let Some(dovecot) = Dovecot::new(&spool) else {
+        eprintln!("no Dovecot here: not tested");
+        return;
+    };
+    spool.account();
+    let lines: String = (0..20_000_u32)
+        .map(|n| format!("line {} {n}\r\n", n.wrapping_mul(2_654_435_761)))
+        .collect();
+    let message = format!("Subject: compressed\r\n\r\n{lines}");
+    let forms = [
+        ("gz", &b"\x1f\x8b"[..]),
+        ("bz2", b"BZh"),
+        ("zstd", b"\x28\xb5\x2f\xfd"),
+        ("lz4", b"Dovecot-LZ4"),
+    ];
+    for (number, (form, magic)) in (1..).zip(forms) {
+        dovecot.compress(form);
+        let append = format!("APPEND INBOX (\\Seen) {{{}+}}\r\n{message}", message.len());
+        dovecot.run(&[&append]);
+        let account = spool.account();
+        let inbox = account.open(&name("INBOX"), Intake::Take).unwrap();
+        let uid = uid(number);
+        let stored = fs::read(spool.file_of(&*inbox, uid)).unwrap();
+        assert!(stored.starts_with(magic), "{form} was not used");
+        let read = String::from_utf8(octets(&*inbox, uid)).unwrap();
+        assert!(read == message.replace("\r\n", "\n"), "{form}");
+        assert_eq!(inbox.size(uid), Ok(message.len() as u64), "{form}");
+    }
+    let account = spool.account();
+    account.create(&name("Copies"), &[]).unwrap();
+    let inbox = account.open(&name("INBOX"), Intake::Take).unwrap();
+    inbox.copy(&set(&[1, 2, 3, 4]), &name("Copies")).unwrap();
+    let answers = dovecot.run(&["SELECT Copies", "FETCH 1:* (RFC822.SIZE BODY.PEEK[])"]);
+    let size = format!("RFC822.SIZE {} BODY[]", message.len());
+    assert_eq!(answers.matches(&size).count(), 4);
+    assert_eq!(answers.matches(&message).count(), 4);
 }

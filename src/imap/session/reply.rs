@@ -76,6 +76,7 @@ fn store_text(error: &backend::Error) -> Text {
         backend::Error::NoPermission => Code::NoPerm,
         backend::Error::Expunged => Code::ExpungeIssued,
         backend::Error::Unavailable => Code::Unavailable,
+        backend::Error::Corrupt => Code::Corruption,
         backend::Error::Damaged(_) => Code::ServerBug,
     };
     text(code, error.to_string())
@@ -181,6 +182,7 @@ mod tests {
             (CommandError::Target(Error::NoSpace), Code::OverQuota),
             (CommandError::Store(Error::Expunged), Code::ExpungeIssued),
             (CommandError::UNAVAILABLE, Code::Unavailable),
+            (CommandError::Store(Error::Corrupt), Code::Corruption),
             (
                 CommandError::Store(Error::Damaged("x1".into())),
                 Code::ServerBug,
