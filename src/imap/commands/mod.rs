@@ -16,6 +16,7 @@ pub(crate) mod search;
 pub(crate) mod select;
 pub(crate) mod status;
 pub(crate) mod store;
+pub(crate) mod uid_batches;
 
 use super::session::Dialect;
 use super::session::names::{Names, choose};

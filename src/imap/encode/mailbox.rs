@@ -1,10 +1,11 @@
 //! Responses about mailboxes: LIST, STATUS, NAMESPACE, SEARCH (RFC 9051 §7.3).
 
-use super::core::{push_astring, push_list, push_number, push_ranges, push_string};
+use super::core::{push_astring, push_joined, push_list, push_number, push_ranges, push_string};
+use crate::imap::types::core::Tag;
 use crate::imap::types::list::{ListAttribute, StatusItem};
 use crate::imap::types::response::{ESearch, ListEntry};
 use crate::imap::types::sequence::PartialRange;
-use crate::mailbox::id::ModSeq;
+use crate::mailbox::id::{ModSeq, Uid};
 use std::ops::RangeInclusive;
 
 /// `LIST` or `LSUB` and `mailbox-list`
@@ -118,9 +119,7 @@ pub(super) fn push_search(numbers: &[u32], mod_seq: Option<ModSeq>, out: &mut Ve
 pub(super) fn push_esearch(result: &ESearch, out: &mut Vec<u8>) {
     out.extend_from_slice(b"ESEARCH");
     if let Some(tag) = &result.tag {
-        out.extend_from_slice(b" (TAG ");
-        push_string(tag.as_str().as_bytes(), false, out);
-        out.push(b')');
+        push_correlator(tag, out);
     }
     if result.uid {
         out.extend_from_slice(b" UID");
@@ -164,4 +163,25 @@ fn push_partial(window: PartialRange, within: &[RangeInclusive<u32>], out: &mut 
         push_ranges(within.iter().cloned(), out);
     }
     out.push(b')');
+}
+
+/// `search-correlator = SP "(" "TAG" SP tag-string ")"`
+fn push_correlator(tag: &Tag, out: &mut Vec<u8>) {
+    out.extend_from_slice(b" (TAG ");
+    push_string(tag.as_str().as_bytes(), false, out);
+    out.push(b')');
+}
+
+/// `uidbatches-response = "UIDBATCHES" search-correlator [SP uid-range *("," uid-range)]` (RFC 10022 §4)
+pub(super) fn push_uid_batches(tag: &Tag, batches: &[(Uid, Uid)], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"UIDBATCHES");
+    push_correlator(tag, out);
+    if !batches.is_empty() {
+        out.push(b' ');
+    }
+    push_joined(batches, b",", out, |(high, low), out| {
+        push_number(high.value().into(), out);
+        out.push(b':');
+        push_number(low.value().into(), out);
+    });
 }

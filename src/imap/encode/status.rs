@@ -155,6 +155,8 @@ const fn name(code: &Code) -> &'static str {
         Code::ReadWrite => "READ-WRITE",
         Code::ServerBug => "SERVERBUG",
         Code::TooBig => "TOOBIG",
+        Code::TooFew => "TOOFEW",
+        Code::TooMany => "TOOMANY",
         Code::TryCreate => "TRYCREATE",
         Code::UidNext(_) => "UIDNEXT",
         Code::UidNotSticky => "UIDNOTSTICKY",

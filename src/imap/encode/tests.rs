@@ -295,6 +295,24 @@ fn mailbox_responses() {
 }
 
 #[test]
+fn uid_batches_responses() {
+    let uid = |value| Uid::new(value).unwrap();
+    let cases = [
+        (vec![], "* UIDBATCHES (TAG \"a1\")\r\n"),
+        (
+            vec![(uid(900), uid(401)), (uid(400), uid(1))],
+            "* UIDBATCHES (TAG \"a1\") 900:401,400:1\r\n",
+        ),
+        (vec![(uid(1), uid(1))], "* UIDBATCHES (TAG \"a1\") 1:1\r\n"),
+    ];
+    for (batches, expected) in cases {
+        let tag = Tag::new("a1").unwrap();
+        let response = Untagged::UidBatches { tag, batches };
+        assert_eq!(shown(&response, false), expected);
+    }
+}
+
+#[test]
 fn esearch_responses() {
     let tag = Tag::new("A282");
     let window = |from_end| PartialRange {

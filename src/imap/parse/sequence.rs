@@ -1,12 +1,13 @@
-//! Sequence sets (RFC 9051 §9) and windows on results (RFC 9394 §4).
+//! Sequence sets (RFC 9051 §9), windows on results (RFC 9394 §4), and what asks for batches (RFC 10022 §4).
 
-use super::core::{ParseResult, fail, named, nz_number};
+use super::core::{ParseResult, after_sp, fail, named, nz_number};
+use crate::imap::types::command::UidBatches;
 use crate::imap::types::sequence::{PartialRange, SeqBound, SeqRange, SequenceSet};
 use nom::Parser;
 use nom::branch::alt;
 use nom::character::complete::char as octet;
 use nom::combinator::{cond, map, opt, value};
-use nom::sequence::preceded;
+use nom::sequence::{preceded, separated_pair};
 
 /// Most ranges in one set: as many as a line after login can hold.
 pub(crate) const MAX_RANGES: usize = 32_768;
@@ -51,6 +52,17 @@ fn seq_number(input: &[u8]) -> ParseResult<'_, SeqBound> {
             map(nz_number, SeqBound::Number),
         )),
     )
+    .parse(input)
+}
+
+/// `message-batches = "UIDBATCHES" SP nz-number [SP nz-number ":" nz-number]` (RFC 10022 §4); what follows the name
+pub(super) fn uid_batches(input: &[u8]) -> ParseResult<'_, UidBatches> {
+    let batches = separated_pair(nz_number, octet(':'), nz_number);
+    let arguments = (after_sp(nz_number), opt(after_sp(batches)));
+    map(arguments, |(messages, batches)| UidBatches {
+        messages,
+        batches,
+    })
     .parse(input)
 }
 

@@ -54,6 +54,14 @@ const GOOD: &[(&str, &str)] = &[
         "EXAMINE a (condstore)",
         "Examine(Select { mailbox: MailboxArg(<a>), condstore: true, qresync: None })",
     ),
+    (
+        "uidbatches 2000",
+        "UidBatches(UidBatches { messages: 2000, batches: None })",
+    ),
+    (
+        "UIDBATCHES 500 4:1",
+        "UidBatches(UidBatches { messages: 500, batches: Some((4, 1)) })",
+    ),
     ("DELETE {3}\r\na b", "Delete(MailboxArg(<a b>))"),
     ("SUBSCRIBE a]b", "Subscribe(MailboxArg(<a]b>))"),
     ("UNSUBSCRIBE \"\"", "Unsubscribe(MailboxArg(<>))"),
@@ -198,6 +206,17 @@ const BAD: &[(&str, &str)] = &[
         "STORE 1 FLAGS (\\Foo)",
         "STORE: expected \\Answered, \\Flagged, \\Deleted, \\Seen, \\Draft or a keyword without backslash",
     ),
+    ("UIDBATCHES", "UIDBATCHES: expected a blank"),
+    ("UIDBATCHES 0", "UIDBATCHES: expected a number above 0"),
+    (
+        "UIDBATCHES 500 1",
+        "UIDBATCHES: expected the end of the command",
+    ),
+    (
+        "UIDBATCHES 500 1:*",
+        "UIDBATCHES: expected the end of the command",
+    ),
+    ("UID UIDBATCHES 500", "unknown command"),
     ("SEARCH", "SEARCH: expected a blank"),
     ("SEARCH ", "SEARCH: expected a search criterion"),
     (

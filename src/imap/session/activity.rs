@@ -55,7 +55,7 @@ pub(super) enum Job {
     /// Open the account of a client that may log in.
     Open(Opening),
     /// The next piece of an answer.
-    Reading(Reading),
+    Reading(Box<Reading>),
     /// Write what came in.
     Upload(Upload),
     /// Look whether there is something new.

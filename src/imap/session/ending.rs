@@ -23,7 +23,7 @@ impl Session {
             result
         };
         match result {
-            Err(CommandError::Bad(_)) => self.count_bad(),
+            Err(CommandError::Bad(..)) => self.count_bad(),
             Ok(_) | Err(_) => self.bad_commands = 0,
         }
         let mut finish = Finish {

@@ -188,7 +188,7 @@ impl Session {
                 self.decide(tag, row, name, credentials);
             }
             sasl::Step::Failure(reason) => {
-                let error = CommandError::Bad(reason.into());
+                let error = CommandError::Bad(None, reason.into());
                 self.end(exchange.tag, exchange.row, Err(error));
             }
         }

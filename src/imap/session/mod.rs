@@ -30,6 +30,7 @@ pub(crate) mod vanished;
 mod work;
 
 use super::commands::fetch::LastMessage;
+use super::commands::uid_batches::Batches;
 use super::flow::Flow;
 use super::settings::Settings;
 use crate::auth::Authenticator;
@@ -126,6 +127,8 @@ pub(crate) struct Selected {
     pub(crate) told_keywords: usize,
     /// The message that FETCH may be asked for again.
     pub(crate) last_message: LastMessage,
+    /// What UIDBATCHES has told.
+    pub(crate) batches: Batches,
 }
 
 impl Selected {
@@ -156,6 +159,7 @@ impl Selected {
             saved: UidSet::new(),
             told_keywords,
             last_message: LastMessage::default(),
+            batches: Batches::default(),
         }
     }
 }

@@ -10,9 +10,9 @@ use std::borrow::Cow;
 /// Why a command failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CommandError {
-    /// The client's mistake in form or state: BAD.
-    #[error("{0}")]
-    Bad(Cow<'static, str>),
+    /// The client's mistake in form or state: BAD, perhaps with a code.
+    #[error("{1}")]
+    Bad(Option<Code>, Cow<'static, str>),
     /// Refused: NO, with a code.
     #[error("{1}")]
     No(Option<Code>, Cow<'static, str>),
@@ -32,7 +32,7 @@ impl CommandError {
 
     /// BAD with a fixed text.
     pub(crate) const fn bad(text: &'static str) -> Self {
-        Self::Bad(Cow::Borrowed(text))
+        Self::Bad(None, Cow::Borrowed(text))
     }
 
     /// Trouble of ours that may pass.
@@ -52,7 +52,7 @@ impl CommandError {
     /// Condition and text for the client.
     pub(crate) fn into_reply(self) -> (Condition, Text) {
         match self {
-            Self::Bad(text) => (Condition::Bad, Text { code: None, text }),
+            Self::Bad(code, text) => (Condition::Bad, Text { code, text }),
             Self::No(code, text) => (Condition::No, Text { code, text }),
             Self::Store(error) => (Condition::No, store_text(&error)),
             Self::Target(backend::Error::NonExistent) => {

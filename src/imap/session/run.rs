@@ -12,6 +12,7 @@ use crate::imap::commands::fetch::FetchCursor;
 use crate::imap::commands::list::ListCursor;
 use crate::imap::commands::search::SearchCursor;
 use crate::imap::commands::store::store;
+use crate::imap::commands::uid_batches::uid_batches;
 use crate::imap::encode;
 use crate::imap::flow::Event;
 use crate::imap::types::capability::Capability;
@@ -71,7 +72,7 @@ impl Session {
                 work.map(Step::Work)
             }
             Activity::Reading(reading) if reading.cursor.needs_disk() => {
-                self.activity = Activity::Work(Box::new(Job::Reading(*reading)));
+                self.activity = Activity::Work(Box::new(Job::Reading(reading)));
                 None
             }
             Activity::Reading(reading) => {
@@ -240,6 +241,12 @@ impl Session {
                     },
                 )?))
             }
+            CommandBody::UidBatches(command) => {
+                let mut out = self.responses(out);
+                let told = self
+                    .with_selected(|selected, _| uid_batches(tag, &command, selected, &mut out));
+                (None, told?)
+            }
             CommandBody::Store(command) => {
                 fetch(self.with_selected(|selected, dialect| store(&command, selected, dialect))?)
             }
@@ -307,7 +314,7 @@ impl Session {
         match self.flow.next_line() {
             Event::More => NextLine::None,
             Event::Line(line) => NextLine::Whole(line),
-            Event::Bad { text, .. } => NextLine::Bad(CommandError::Bad(text)),
+            Event::Bad { text, .. } => NextLine::Bad(CommandError::Bad(None, text)),
             Event::Fatal { code, text } => {
                 self.say_bye(Text { code, text }, out);
                 NextLine::Fatal

@@ -103,7 +103,7 @@ impl Session {
                 }
                 Event::Continue => encode::continuation("OK", out),
                 Event::Bad { text, .. } => {
-                    self.end(upload.tag, upload.row, Err(CommandError::Bad(text)));
+                    self.end(upload.tag, upload.row, Err(CommandError::Bad(None, text)));
                     return None;
                 }
                 Event::No { code, text, .. } => {

@@ -48,7 +48,7 @@ impl Session {
             Activity::Work(job) => match *job {
                 Job::Command(command) => self.execute(command, out),
                 Job::Open(opening) => self.open_account(opening),
-                Job::Reading(reading) => self.read_piece(reading, out),
+                Job::Reading(reading) => self.read_piece(*reading, out),
                 Job::Upload(upload) => self.write_upload(upload, out),
                 Job::Idle(idle) => self.look(idle),
             },

@@ -10,6 +10,7 @@ use crate::auth::secret::Secret;
 use crate::mailbox::flag::{FlagAction, NamedFlags};
 use crate::mailbox::id::ModSeq;
 use crate::mailbox::name::SpecialUse;
+use std::num::NonZeroU32;
 
 /// A whole command line, literals in their places; APPEND up to its first message literal.
 #[derive(Debug)]
@@ -128,6 +129,8 @@ pub enum CommandBody {
         /// Which of those messages, and what besides.
         modifiers: FetchModifiers,
     },
+    /// UIDBATCHES
+    UidBatches(UidBatches),
     /// STORE or UID STORE
     Store(Store),
     /// COPY or UID COPY
@@ -148,6 +151,15 @@ pub enum CommandBody {
         /// Where to.
         mailbox: MailboxArg,
     },
+}
+
+/// UIDBATCHES (RFC 10022 §3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UidBatches {
+    /// How many messages a batch has.
+    pub messages: NonZeroU32,
+    /// Which batches by their ordinals, as written; none means all.
+    pub batches: Option<(NonZeroU32, NonZeroU32)>,
 }
 
 /// STORE (RFC 9051 §6.4.6).

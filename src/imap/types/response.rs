@@ -96,6 +96,10 @@ pub enum Code {
     ServerBug,
     /// TOOBIG (RFC 4469, 7889)
     TooBig,
+    /// TOOFEW (RFC 10022)
+    TooFew,
+    /// TOOMANY (RFC 10022)
+    TooMany,
     /// TRYCREATE
     TryCreate,
     /// UIDNEXT n
@@ -147,6 +151,13 @@ pub enum Untagged {
     Search(Vec<u32>, Option<ModSeq>),
     /// `* ESEARCH …`
     ESearch(ESearch),
+    /// `* UIDBATCHES …`: ranges with their high ends first, falling (RFC 10022 §3.1.2)
+    UidBatches {
+        /// The command's tag.
+        tag: Tag,
+        /// The ranges; perhaps none.
+        batches: Vec<(Uid, Uid)>,
+    },
     /// `* n EXISTS`
     Exists(u32),
     /// `* n RECENT` (rev1)
