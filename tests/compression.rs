@@ -242,6 +242,37 @@ fn what_is_not_compressed_ends_the_connection_with_a_line() {
 }
 
 #[test]
+fn compression_ends_with_the_account_and_may_begin_again() {
+    let fixture = Fixture::of_mail();
+    let mut client = fixture.compressed_imap();
+    for (round, flush) in [FlushCompress::Sync, FlushCompress::Finish]
+        .into_iter()
+        .cycle()
+        .take(4)
+        .enumerate()
+    {
+        let mut wire = client.packed("c unauthenticate\r\n", flush);
+        // the last command that is compressed, and the first that is not, perhaps at once
+        if round % 2 == 0 {
+            wire.extend_from_slice(b"d login anna@one secret\r\n");
+            client.send_octets(&wire);
+            assert!(client.line().starts_with("c OK [CAPABILITY "));
+        } else {
+            client.send_octets(&wire);
+            assert!(client.line().starts_with("c OK [CAPABILITY "));
+            assert!(!client.is_compressed());
+            client.send("d login anna@one secret\r\n");
+        }
+        assert!(client.line().starts_with("d OK [CAPABILITY "));
+        assert!(!client.is_compressed());
+        assert_eq!(client.ask("e compress deflate"), "e OK DEFLATE active");
+        client.compress();
+        assert!(client.ask("f noop").starts_with("f OK"));
+    }
+    Log::of_all().line(&["client_unauthenticated", "anna@one"]);
+}
+
+#[test]
 fn a_line_that_swells_is_refused_like_any_other() {
     let fixture = Fixture::of_mail();
     let mut client = fixture.compressed_imap();

@@ -103,7 +103,7 @@ impl Client {
                     return;
                 }
                 Step::Wait(_) => return,
-                Step::Work(_) | Step::StartTls | Step::StartCompression => {
+                Step::Work(_) | Step::StartTls | Step::StartCompression | Step::StopCompression => {
                     unreachable!("not here")
                 }
             }

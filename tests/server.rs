@@ -499,6 +499,36 @@ fn the_time_before_login_is_not_prolonged_by_talking() {
 }
 
 #[test]
+fn the_time_before_login_begins_anew_when_nobody_is_logged_in_any_more() {
+    let mut setup = Setup::default();
+    setup.settings.timeouts.before_login = Duration::from_millis(500);
+    let fixture = setup.start();
+    let mut client = logged_in(&fixture, "anna");
+    // when a later stranger's time is over, the client's first is too
+    assert_eq!(greeted(&fixture).line(), "bye Timeout");
+    assert_eq!(client.ask("leave"), "left");
+    assert_eq!(client.ask("echo x"), "x");
+    assert_eq!(client.line(), "bye Timeout");
+}
+
+#[test]
+fn an_account_gets_its_slot_back() {
+    let mut setup = Setup::default();
+    setup.settings.limits.per_account = 1;
+    setup.settings.limits.before_login_per_address = 2;
+    let fixture = setup.start();
+    let mut first = logged_in(&fixture, "anna");
+    assert_eq!(first.ask("leave"), "left");
+    let mut second = logged_in(&fixture, "anna");
+    assert_eq!(first.ask("login bruno"), "welcome");
+    assert_eq!(first.ask("leave"), "left");
+    // a stranger again: with one more, their number is reached
+    let _third = greeted(&fixture);
+    assert_eq!(Client::plain(fixture.house.imap).line(), "bye Full");
+    assert_eq!(second.ask("echo undisturbed"), "undisturbed");
+}
+
+#[test]
 fn a_handshake_must_come_in_time() {
     let mut setup = Setup::default();
     setup.settings.timeouts.handshake = SHORT;

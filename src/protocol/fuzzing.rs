@@ -64,7 +64,7 @@ impl<P: Protocol> Client<P> {
             assert!(output.len() <= HIGH_WATER_OCTETS + MAX_EXCESS_OCTETS);
             self.heard.append(&mut output);
             match step {
-                Step::Write | Step::Work(_) => {}
+                Step::Write | Step::Work(_) | Step::StopCompression => {}
                 // how much of what follows in clear is thrown away depends on the cuts
                 Step::StartTls | Step::Close => {
                     self.is_open = false;
@@ -103,6 +103,8 @@ impl Host for Shell {
     fn admit(&self, _account: &str) -> Result<(), String> {
         Ok(())
     }
+
+    fn withdraw(&self) {}
 
     fn unix_time(&self) -> i64 {
         NOW

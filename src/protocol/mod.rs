@@ -13,9 +13,8 @@ pub(crate) mod fuzzing;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Output above which a protocol returns [`Step::Write`] before it makes more, in octets.
@@ -69,6 +68,8 @@ pub enum Step {
     StartTls,
     /// Write the output, then compress what is sent and inflate what comes in (RFC 4978 §3).
     StartCompression,
+    /// Write the output and end the compression with it; what comes in is compressed up to where the client ended its own (RFC 8437 §4.1).
+    StopCompression,
     /// Write the output, then close.
     Close,
 }
@@ -163,6 +164,9 @@ pub trait Host: Send + Sync + fmt::Debug {
     /// The text for the client when the account has its number of connections and none could be closed to make room.
     fn admit(&self, account: &str) -> Result<(), String>;
 
+    /// Takes the connection off the account: nobody is logged in any more (RFC 8437).
+    fn withdraw(&self);
+
     /// Seconds since 1970, for what is told in terms of a day (SEARCH YOUNGER).
     fn unix_time(&self) -> i64;
 
@@ -173,7 +177,7 @@ pub trait Host: Send + Sync + fmt::Debug {
 /// Counts of one connection, shared with the shell, which logs them at the end.
 #[derive(Debug, Default)]
 pub struct Tally {
-    user: OnceLock<String>,
+    user: Mutex<Option<Arc<str>>>,
     commands: AtomicU64,
     messages_sent: AtomicU64,
     messages_removed: AtomicU64,
@@ -181,14 +185,15 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Notes who logged in; the first call counts.
-    pub fn set_user(&self, user: &str) {
-        drop(self.user.set(user.to_owned()));
+    /// Notes who logged in.
+    pub fn set_user(&self, user: &Arc<str>) {
+        *self.user.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(user));
     }
 
-    /// Who logged in.
-    pub fn user(&self) -> Option<&str> {
-        self.user.get().map(String::as_str)
+    /// Who logged in last.
+    pub fn user(&self) -> Option<Arc<str>> {
+        let user = self.user.lock();
+        user.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// One more command was read.

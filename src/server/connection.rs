@@ -42,6 +42,10 @@ struct Connection {
     seat: Seat,
     shared: Arc<Shared>,
     began: Instant,
+    /// Since when nobody is logged in, if so.
+    stranger_since: Instant,
+    /// Somebody was when it was last looked.
+    was_authenticated: bool,
     /// Since when the client is silent: since it last sent something or, if that is later, since we had answered it.
     silent_since: Instant,
     /// What the client sent last is still being answered.
@@ -68,6 +72,8 @@ pub(super) async fn serve(
         seat,
         shared,
         began,
+        stranger_since: began,
+        was_authenticated: false,
         silent_since: began,
         answering: false,
         rest_at: None,
@@ -160,6 +166,12 @@ impl Connection {
                     self.stream.start_compression(&waiting);
                     self.step(&mut machine)?
                 }
+                Step::StopCompression => {
+                    let octets = std::mem::take(&mut machine.output);
+                    let last = self.stream.stop_compression(octets)?;
+                    self.write_packed(&last).await?;
+                    self.step(&mut machine)?
+                }
                 Step::Close => {
                     self.flush(&mut machine).await?;
                     return Ok(End::BySession);
@@ -231,7 +243,11 @@ impl Connection {
         if std::mem::take(&mut self.answering) {
             self.silent_since = now();
         }
-        let patience_ends = self.patience_ends(wait.patience, machine.protocol.is_authenticated());
+        let is_authenticated = machine.protocol.is_authenticated();
+        if std::mem::replace(&mut self.was_authenticated, is_authenticated) && !is_authenticated {
+            self.stranger_since = now();
+        }
+        let patience_ends = self.patience_ends(wait.patience, is_authenticated);
         let handle = Arc::clone(&self.seat.handle);
         loop {
             let next = [patience_ends, wait.at, self.rest_at]
@@ -293,7 +309,7 @@ impl Connection {
         if is_authenticated {
             return end;
         }
-        let before_login = self.began.checked_add(timeouts.before_login);
+        let before_login = self.stranger_since.checked_add(timeouts.before_login);
         [end, before_login].into_iter().flatten().min()
     }
 
@@ -302,16 +318,21 @@ impl Connection {
         self.write(std::mem::take(&mut machine.output)).await
     }
 
-    /// Writes octets; fails if the client takes nothing for too long or the connection is to end.
+    /// Writes octets, compressed or not.
     async fn write(&mut self, octets: Vec<u8>) -> Result<(), End> {
         if octets.is_empty() {
             return Ok(());
         }
+        let packed = self.stream.packed(octets)?;
+        self.rest_later();
+        self.write_packed(&packed).await
+    }
+
+    /// Writes octets; fails if the client takes nothing for too long or the connection is to end.
+    async fn write_packed(&mut self, octets: &[u8]) -> Result<(), End> {
         let handle = Arc::clone(&self.seat.handle);
         let patience = self.shared.timeouts.write;
-        let octets = self.stream.packed(octets)?;
-        self.rest_later();
-        let mut rest = octets.as_slice();
+        let mut rest = octets;
         loop {
             let count = tokio::select! {
                 biased;
@@ -492,7 +513,7 @@ fn contained<T>(handle: &Handle, call: impl FnOnce() -> T) -> Result<T, End> {
 fn report_panic(handle: &Handle) {
     tracing::error!(
         connection = handle.id,
-        user = handle.tally().user(),
+        user = handle.tally().user().as_deref(),
         advice = "a bug in this server; please report it with the lines around this one",
         "session_panicked"
     );

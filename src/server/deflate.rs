@@ -37,8 +37,8 @@ pub(super) struct Deflate {
     incoming: Incoming,
     /// None at rest.
     compressor: Option<Box<Compress>>,
-    plain_in: u64,
-    plain_out: u64,
+    /// Nothing more is sent compressed.
+    is_finished: bool,
 }
 
 /// From the client.
@@ -52,12 +52,16 @@ struct Incoming {
     waiting: Vec<u8>,
     /// Octets of it that were.
     used: usize,
+    /// Octets of it up to the end of a flush, behind which the client may have ended its compression.
+    until_flush: usize,
     /// The last four octets that were inflated.
     last: u32,
     /// The last piece filled its room: the inflater may have more.
     has_more: bool,
     /// The last block was inflated.
     ended: bool,
+    /// The client is about to end its compression, or has.
+    is_leaving: bool,
 }
 
 /// The client's octets are not deflate data.
@@ -88,9 +92,7 @@ impl Deflate {
     /// # Errors
     /// [`Damaged`], after which nothing makes sense any more
     pub(super) fn inflate(&mut self, room: &mut [u8]) -> Result<usize, Damaged> {
-        let count = self.incoming.inflate(room)?;
-        self.plain_in = self.plain_in.saturating_add(count as u64);
-        Ok(count)
+        self.incoming.inflate(room)
     }
 
     /// Compresses a batch, so that the client can inflate it all.
@@ -98,22 +100,42 @@ impl Deflate {
     /// # Errors
     /// if the compressor is broken
     pub(super) fn deflate(&mut self, plain: &[u8]) -> io::Result<Vec<u8>> {
-        self.plain_out = self.plain_out.saturating_add(plain.len() as u64);
+        self.compress(plain, FlushCompress::Sync)
+    }
+
+    /// Compresses the last batch. From now on what comes in is looked at for the end of the client's compression.
+    ///
+    /// # Errors
+    /// if the compressor is broken
+    pub(super) fn finish(&mut self, plain: &[u8]) -> io::Result<Vec<u8>> {
+        let last = self.compress(plain, FlushCompress::Finish)?;
+        self.compressor = None;
+        self.is_finished = true;
+        self.incoming.is_leaving = true;
+        Ok(last)
+    }
+
+    /// True after [`Deflate::finish`].
+    pub(super) const fn is_finished(&self) -> bool {
+        self.is_finished
+    }
+
+    /// What came in behind the client's last compressed octet; none as long as it is not known where that is.
+    pub(super) fn take_left(&mut self) -> Option<Vec<u8>> {
+        self.incoming.take_left()
+    }
+
+    fn compress(&mut self, plain: &[u8], flush: FlushCompress) -> io::Result<Vec<u8>> {
         let compressor = self
             .compressor
             .get_or_insert_with(|| Box::new(Compress::new(LEVEL, false)));
-        compress(compressor, plain, FlushCompress::Sync)
+        compress(compressor, plain, flush)
     }
 
     /// Gives back what can be had again.
     pub(super) fn rest(&mut self) {
         self.compressor = None;
         self.incoming.rest();
-    }
-
-    /// Octets before compression and after inflation: received and sent.
-    pub(super) const fn plain_octets(&self) -> [u64; 2] {
-        [self.plain_in, self.plain_out]
     }
 }
 
@@ -149,8 +171,14 @@ impl Incoming {
     /// See [`Deflate::inflate`].
     fn inflate(&mut self, room: &mut [u8]) -> Result<usize, Damaged> {
         while self.has_more || !self.input().is_empty() {
+            if self.is_over() {
+                return Ok(0);
+            }
             if self.ended {
                 return Err(Damaged);
+            }
+            if self.used == self.until_flush {
+                self.look_for_flush();
             }
             let (taken, given) = self.inflate_once(room)?;
             if given > 0 {
@@ -174,7 +202,8 @@ impl Incoming {
             none => none.insert(Box::new(awake(&self.history)?)),
         };
         let (before_in, before_out) = (inflater.total_in(), inflater.total_out());
-        let input = self.waiting.get(self.used..).unwrap_or_default();
+        let input = self.waiting.get(self.used..self.until_flush);
+        let input = input.unwrap_or_default();
         let status = inflater
             .decompress(input, room, FlushDecompress::None)
             .map_err(|_error| Damaged)?;
@@ -183,6 +212,30 @@ impl Incoming {
         self.ended = status == Status::StreamEnd;
         self.has_more = given == room.len() && !self.ended;
         Ok((taken, given))
+    }
+
+    /// Finds where the inflater has to stop next: what is behind a flush may be no deflate data any more, which the session knows when it has
+    /// seen what is before it.
+    fn look_for_flush(&mut self) {
+        let mut last = self.last;
+        let flush = self.input().iter().position(|octet| {
+            last = last << 8 | u32::from(*octet);
+            last == FLUSH_END
+        });
+        self.until_flush = flush.map_or(self.waiting.len(), |at| self.used + at + 1);
+    }
+
+    /// True if nothing compressed will come any more: behind the last block; or behind a flush, if what follows is a character. What a
+    /// compressor says at its end, having flushed, begins with a control character: an empty block.
+    fn is_over(&self) -> bool {
+        let is_text = || self.input().first().is_some_and(|octet| *octet >= b' ');
+        let is_flushed = self.last == FLUSH_END && !self.has_more;
+        self.is_leaving && (self.ended || is_flushed && is_text())
+    }
+
+    /// See [`Deflate::take_left`].
+    fn take_left(&mut self) -> Option<Vec<u8>> {
+        self.is_over().then(|| self.waiting.split_off(self.used))
     }
 
     /// Keeps what the client may refer to.
@@ -203,6 +256,7 @@ impl Incoming {
         if self.used == self.waiting.len() {
             self.waiting = Vec::new();
             self.used = 0;
+            self.until_flush = 0;
         }
     }
 
@@ -290,7 +344,6 @@ mod tests {
     #[test]
     fn every_batch_can_be_inflated_at_once() {
         let (mut deflate, mut peer) = (Deflate::default(), Peer::new());
-        let mut plain_out = 0;
         for (number, batch) in [
             b"* OK\r\n".to_vec(),
             Vec::new(),
@@ -305,13 +358,11 @@ mod tests {
         {
             let wire = deflate.deflate(batch).unwrap();
             assert_eq!(peer.inflate(&wire), *batch, "batch {number}");
-            plain_out += batch.len() as u64;
             if number % 3 == 0 {
                 deflate.rest();
                 assert!(deflate.compressor.is_none());
             }
         }
-        assert_eq!(deflate.plain_octets(), [0, plain_out]);
     }
 
     #[test]
@@ -388,7 +439,55 @@ mod tests {
             assert!(held < 100_000 + 4 * WINDOW_OCTETS);
         }
         assert!(pieces >= 30_000_000 / WINDOW_OCTETS);
-        assert_eq!(deflate.plain_octets(), [30_000_000, 0]);
+    }
+
+    #[test]
+    fn the_client_ends_its_compression_in_one_of_several_ways() {
+        let ends: [&[FlushCompress]; 3] = [
+            &[FlushCompress::Finish],
+            &[FlushCompress::Sync],
+            &[FlushCompress::Sync, FlushCompress::Finish],
+        ];
+        for flushes in ends {
+            for plain in [&b"b LOGIN anna secret\r\n"[..], b""] {
+                let mut peer = Peer::new();
+                let mut wire = peer.deflate(b"a UNAUTHENTICATE\r\n", flushes[0]);
+                for flush in &flushes[1..] {
+                    wire.extend(peer.deflate(b"", *flush));
+                }
+                let wire = [&wire[..], plain].concat();
+                // all at once, and cut anywhere
+                for cut in 0..=wire.len() {
+                    let mut deflate = Deflate::default();
+                    let (first, second) = wire.split_at(cut);
+                    let (mut heard, mut left) = (Vec::new(), Vec::new());
+                    let mut is_over = false;
+                    for octets in [first, second] {
+                        if is_over {
+                            left.extend_from_slice(octets);
+                            continue;
+                        }
+                        deflate.receive(octets);
+                        let mut room = [0; 100];
+                        loop {
+                            let count = deflate.inflate(&mut room).unwrap();
+                            heard.extend_from_slice(&room[..count]);
+                            if count == 0 {
+                                let rest = deflate.take_left();
+                                is_over = rest.is_some();
+                                left.extend(rest.unwrap_or_default());
+                                break;
+                            }
+                            if heard.ends_with(b"\n") && !deflate.is_finished() {
+                                deflate.finish(b"a OK\r\n").unwrap();
+                            }
+                        }
+                    }
+                    assert_eq!(heard, b"a UNAUTHENTICATE\r\n", "{flushes:?} {cut}");
+                    assert_eq!(left, plain, "{flushes:?} {cut}");
+                }
+            }
+        }
     }
 
     #[test]

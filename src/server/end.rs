@@ -84,7 +84,7 @@ pub(super) struct Account<'a> {
     pub(super) tls: Option<&'a str>,
     /// Octets, compressed or not, without TLS: received and sent.
     pub(super) octets: [u64; 2],
-    /// What these were or became without compression, if there was any.
+    /// What these would have been without compression, if there was any.
     pub(super) plain_octets: Option<[u64; 2]>,
     /// How long it lasted.
     pub(super) duration: std::time::Duration,
@@ -103,7 +103,7 @@ impl Account<'_> {
             port = self.remote.port(),
             local_port = self.door.address.port(),
             tls = self.tls,
-            user = self.tally.user(),
+            user = self.tally.user().as_deref(),
             octets_in = self.octets[0],
             octets_out = self.octets[1],
             plain_in = self.plain_octets.map(|octets| octets[0]),

@@ -264,14 +264,7 @@ impl Registry {
         match place {
             Place::Stranger => state.forget_stranger(handle.remote.ip()),
             Place::TurnedAway => state.turned_away = state.turned_away.saturating_sub(1),
-            Place::Account(account) => {
-                if let Some(handles) = state.accounts.get_mut(&account) {
-                    handles.retain(|other| other.id != handle.id);
-                    if handles.is_empty() {
-                        state.accounts.remove(&account);
-                    }
-                }
-            }
+            Place::Account(account) => state.forget_customer(&account, handle.id),
         }
         let gone = state.connections.remove(&handle.id);
         if state.connections.is_empty() {
@@ -293,6 +286,15 @@ impl State {
             *count -= 1;
             if *count == 0 {
                 self.strangers.remove(&address);
+            }
+        }
+    }
+
+    fn forget_customer(&mut self, account: &str, id: u64) {
+        if let Some(handles) = self.accounts.get_mut(account) {
+            handles.retain(|other| other.id != id);
+            if handles.is_empty() {
+                self.accounts.remove(account);
             }
         }
     }
@@ -402,6 +404,19 @@ impl Host for Handle {
         }
     }
 
+    fn withdraw(&self) {
+        let mut state = self.registry.lock();
+        let mut place = self.lock_place();
+        if let Place::Account(account) = &*place {
+            state.forget_customer(account, self.id);
+            *state
+                .strangers
+                .entry(network(self.remote.ip()))
+                .or_default() += 1;
+            *place = Place::Stranger;
+        }
+    }
+
     fn unix_time(&self) -> i64 {
         unix_time()
     }
@@ -498,6 +513,30 @@ mod tests {
         registry.revoke("bruno");
         assert_eq!(other.handle.order(), Some(Order::End(Interrupt::Revoked)));
         assert_eq!(seats[0].handle.order(), None);
+    }
+
+    #[test]
+    fn a_connection_taken_off_its_account_is_a_strangers_again() {
+        let registry = registry(99, 1, 2);
+        let seat = seat(&registry, "192.0.2.1:1");
+        for account in ["anna", "bruno", "anna"] {
+            seat.handle.admit(account).unwrap();
+            registry.revoke("carla");
+            let state = registry.lock();
+            assert_eq!(state.accounts.len(), 1);
+            assert!(state.accounts.contains_key(account) && state.strangers.is_empty());
+            drop(state);
+            for _ in 0..2 {
+                seat.handle.withdraw();
+                let state = registry.lock();
+                assert!(state.accounts.is_empty());
+                assert_eq!(state.strangers.values().sum::<usize>(), 1);
+            }
+            registry.revoke(account);
+            assert_eq!(seat.handle.order(), None);
+        }
+        drop(seat);
+        assert!(registry.lock().strangers.is_empty());
     }
 
     #[test]

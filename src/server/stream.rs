@@ -24,8 +24,13 @@ const DRAIN_OCTETS: usize = 1024 * 1024;
 pub(super) struct Stream {
     transport: Transport,
     deflate: Option<Box<Deflate>>,
+    was_compressed: bool,
+    /// Octets from the client, on the wire and as the session saw them.
     received: u64,
+    plain_in: u64,
+    /// Octets to the client, on the wire and as the session made them.
     sent: u64,
+    plain_out: u64,
 }
 
 /// What carries the octets.
@@ -45,8 +50,11 @@ impl Stream {
         Self {
             transport: Transport::Plain(tcp),
             deflate: None,
+            was_compressed: false,
             received: 0,
+            plain_in: 0,
             sent: 0,
+            plain_out: 0,
         }
     }
 
@@ -54,10 +62,17 @@ impl Stream {
     ///
     /// Can be cancelled without losing octets.
     pub(super) async fn read(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<usize> {
-        std::future::poll_fn(|context| {
+        let count = std::future::poll_fn(|context| {
             loop {
                 if let Some(count) = ready!(self.poll_inflate(context, &mut take))? {
                     return Poll::Ready(Ok(count));
+                }
+                if let Some(left) = self.deflate.as_mut().and_then(|layer| layer.take_left()) {
+                    self.deflate = None;
+                    if !left.is_empty() {
+                        take(&left);
+                        return Poll::Ready(Ok(left.len()));
+                    }
                 }
                 let Self {
                     transport, deflate, ..
@@ -69,11 +84,13 @@ impl Stream {
                 let count = ready!(transport.poll_receive(context, &mut receive))?;
                 self.received = self.received.saturating_add(count as u64);
                 if count == 0 || self.deflate.is_none() {
-                    return Poll::Ready(Ok(count));
+                    return Poll::Ready(io::Result::Ok(count));
                 }
             }
         })
-        .await
+        .await?;
+        self.plain_in = self.plain_in.saturating_add(count as u64);
+        Ok(count)
     }
 
     /// Hands on the next piece of what has come in compressed; none if there is none. As much as it may become, others have their turn between two
@@ -101,9 +118,10 @@ impl Stream {
     /// # Errors
     /// if the compressor is broken
     pub(super) fn packed(&mut self, octets: Vec<u8>) -> io::Result<Vec<u8>> {
+        self.plain_out = self.plain_out.saturating_add(octets.len() as u64);
         match &mut self.deflate {
-            Some(deflate) => deflate.deflate(&octets),
-            None => Ok(octets),
+            Some(deflate) if !deflate.is_finished() => deflate.deflate(&octets),
+            _ => Ok(octets),
         }
     }
 
@@ -130,6 +148,19 @@ impl Stream {
         let mut deflate = Box::<Deflate>::default();
         deflate.receive(waiting);
         self.deflate = Some(deflate);
+        self.was_compressed = true;
+    }
+
+    /// What is to be sent for these octets, the last that are compressed. What comes in is compressed until the client ends it too.
+    ///
+    /// # Errors
+    /// if the compressor is broken
+    pub(super) fn stop_compression(&mut self, octets: Vec<u8>) -> io::Result<Vec<u8>> {
+        self.plain_out = self.plain_out.saturating_add(octets.len() as u64);
+        match &mut self.deflate {
+            Some(deflate) => deflate.finish(&octets),
+            None => Ok(octets),
+        }
     }
 
     /// True if there is a layer that can [rest](Self::rest).
@@ -149,9 +180,10 @@ impl Stream {
         [self.received, self.sent]
     }
 
-    /// What these were or became without compression, if there was any.
+    /// What these would have been without compression, if there was any.
     pub(super) fn plain_octets(&self) -> Option<[u64; 2]> {
-        self.deflate.as_ref().map(|deflate| deflate.plain_octets())
+        self.was_compressed
+            .then_some([self.plain_in, self.plain_out])
     }
 
     /// Waits until the connection is broken; octets that came in, or an end after which the client still reads, do not count.

@@ -8,6 +8,7 @@
 //! |---|---|---|---|
 //! | `login_finished` | info | `remote`, `protocol`, `mechanism`, `tls`, `user`, `connection` | somebody logged in |
 //! | `login_failed` | info | `remote`, `reason`, `protocol`, `mechanism`, `tls`, `user`, `connection` | somebody did not: see below |
+//! | `client_unauthenticated` | info | `protocol`, `connection`, `user` | somebody logged out, and the connection stays for the next login (UNAUTHENTICATE) |
 //! | `connection_finished` | info | `connection`, `protocol`, `remote`, `port`, `local_port`, `tls`, `user`, `octets_in`, `octets_out`, `plain_in`, `plain_out`, `commands`, `sent`, `removed`, `added`, `duration_ms`, `reason` | a connection ended; `plain_in`, `plain_out` only if it was compressed: the octets that it would have taken otherwise |
 //! | `client_identified` | info | `protocol`, `connection`, `client` | what an IMAP client says of itself (ID) |
 //! | `too_many_bad_commands` | info | | a connection is closed for that |

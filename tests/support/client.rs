@@ -2,7 +2,7 @@
 
 use super::SOON;
 use super::any_certificate::AnyCertificate;
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -112,6 +112,11 @@ impl Client {
         self.send_octets(&wire);
     }
 
+    /// True until the server's last compressed octet.
+    pub fn is_compressed(&self) -> bool {
+        self.deflate.is_some()
+    }
+
     /// What goes over the wire for this text.
     pub fn packed(&mut self, text: &str, flush: FlushCompress) -> Vec<u8> {
         let Some((compress, _)) = &mut self.deflate else {
@@ -198,10 +203,14 @@ impl Client {
         while !wire.is_empty() {
             self.buffer.reserve(256 * 1024);
             let before = inflater.total_in();
-            inflater
+            let status = inflater
                 .decompress_vec(wire, &mut self.buffer, FlushDecompress::None)
                 .unwrap();
             wire = &wire[usize::try_from(inflater.total_in() - before).unwrap()..];
+            if status == Status::StreamEnd {
+                self.deflate = None;
+                return self.buffer.extend_from_slice(wire);
+            }
         }
         // the inflater may have had no room for all of it
         let mut room = 0;

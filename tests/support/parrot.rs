@@ -3,6 +3,7 @@
 //! ```text
 //! echo TEXT       answers TEXT
 //! login NAME      counts the connection against the account
+//! leave           does no longer
 //! work GATE       works on the volume /GATE's first part until the test opens the gate
 //! wait            waits without reading until the test wakes it
 //! big COUNT       sends COUNT pieces, each made by work
@@ -167,6 +168,11 @@ impl Parrot {
                 }
                 Err(text) => say(output, &text),
             },
+            "leave" => {
+                self.host.withdraw();
+                self.is_authenticated = false;
+                say(output, "left");
+            }
             "work" => {
                 self.state = State::Working(argument.to_owned());
                 return Some(self.work_at(argument));

@@ -74,6 +74,8 @@ impl Host for TestHost {
         self.refusal.lock().unwrap().clone().map_or(Ok(()), Err)
     }
 
+    fn withdraw(&self) {}
+
     fn unix_time(&self) -> i64 {
         self.unix_time.load(Ordering::SeqCst)
     }
@@ -219,7 +221,7 @@ impl Connection {
                 return;
             }
             match self.session.step(now, &mut self.output) {
-                Step::Write => {}
+                Step::Write | Step::StopCompression => {}
                 Step::Work(_) if self.refuses_work => self.session.work_refused(&mut self.output),
                 Step::Work(_) => self.session.work(&mut self.output),
                 Step::Wait(wait) if wait.input => match self.input.pop_front() {

@@ -162,6 +162,7 @@ fn arguments<'a>(name: &str, uid: bool, input: &'a [u8]) -> Option<ParseResult<'
         ("CLOSE", false) => alone(CommandBody::Close),
         ("UNSELECT", false) => alone(CommandBody::Unselect),
         ("EXPUNGE", false) => alone(CommandBody::Expunge),
+        ("UNAUTHENTICATE", false) => alone(CommandBody::Unauthenticate),
         ("COMPRESS", false) => extension::compress(input),
         ("AUTHENTICATE", false) => extension::authenticate(input),
         ("LOGIN", false) => extension::login(input),

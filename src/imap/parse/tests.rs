@@ -36,6 +36,7 @@ const GOOD: &[(&str, &str)] = &[
     ("Logout", "Logout"),
     ("STARTTLS", "StartTls"),
     ("COMPRESS deflate", "Compress"),
+    ("unauthenticate", "Unauthenticate"),
     ("NAMESPACE", "Namespace"),
     ("IDLE", "Idle"),
     ("CHECK", "Check"),

@@ -43,6 +43,8 @@ pub(super) enum Activity {
     TlsAgreed,
     /// COMPRESS was answered.
     CompressionAgreed,
+    /// UNAUTHENTICATE was answered on a connection that is compressed.
+    CompressionOver,
     /// BYE was said.
     Closed,
 }

@@ -40,6 +40,7 @@ const AFTER_LOGIN: &[&str] = &[
     "QRESYNC",
     "SASL-IR",
     "COMPRESS=DEFLATE",
+    "UNAUTHENTICATE",
 ];
 
 /// What cannot be switched off: without the first nothing is IMAP, and the second only says what is so.

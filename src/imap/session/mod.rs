@@ -25,6 +25,7 @@ pub(crate) mod reply;
 mod run;
 pub(crate) mod sync;
 pub(crate) mod table;
+mod unauthenticate;
 mod upload;
 pub(crate) mod vanished;
 mod work;

@@ -93,6 +93,8 @@ impl Session {
                 self.activity = Activity::CompressionAgreed;
                 Some(Step::StartCompression)
             }
+            // and then the next command
+            Activity::CompressionOver => Some(Step::StopCompression),
             Activity::Closed => {
                 self.activity = Activity::Closed;
                 Some(Step::Close)
@@ -184,6 +186,7 @@ impl Session {
                 self.close();
             }
             CommandBody::StartTls => self.start_tls(tag, row, out),
+            CommandBody::Unauthenticate => self.unauthenticate(tag, row, out),
             CommandBody::Compress => self.compress(tag, row, out),
             CommandBody::Login { user, password } => self.log_in(tag, row, &user, password),
             CommandBody::Authenticate {

@@ -91,6 +91,7 @@ pub(crate) fn row(command: &CommandBody) -> &'static Row {
         C::Login { .. } => "LOGIN", BeforeLogin, Tell, Never;
         // §6.3; RFC 5161 §3.1 lets a server take ENABLE with a mailbox selected
         C::Enable(_) => "ENABLE", AfterLogin, Tell, Never;
+        C::Unauthenticate => "UNAUTHENTICATE", AfterLogin, Hold, Never; // RFC 8437 §6
         C::Compress => "COMPRESS", AfterLogin, Tell, Never; // RFC 4978 §5
         C::Select(_) => "SELECT", AfterLogin, Tell, Always;
         C::Examine(_) => "EXAMINE", AfterLogin, Tell, Always;

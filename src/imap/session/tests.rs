@@ -31,6 +31,8 @@ impl Host for TestHost {
         Ok(())
     }
 
+    fn withdraw(&self) {}
+
     fn unix_time(&self) -> i64 {
         START
     }
@@ -121,7 +123,9 @@ impl Client {
                 Step::Write => {}
                 Step::Wait(wait) => return Some(wait),
                 Step::Close => return None,
-                Step::Work(_) | Step::StartTls | Step::StartCompression => panic!("{step:?}"),
+                Step::Work(_) | Step::StartTls | Step::StartCompression | Step::StopCompression => {
+                    panic!("{step:?}")
+                }
             }
         }
     }
@@ -252,7 +256,7 @@ fn it_waits_for_the_right_thing() {
     assert!(wait.input && wait.at.is_some() && wait.patience == Patience::Idle);
     client.say(b"DONE\r\n");
     assert_eq!(client.say(b"d LOGOUT\r\n"), None);
-    assert_eq!(client.host.tally.user(), Some("anna"));
+    assert_eq!(client.host.tally.user().as_deref(), Some("anna"));
     assert_eq!(client.host.tally.totals(), [4, 0, 0, 1]);
 }
 

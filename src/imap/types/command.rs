@@ -34,6 +34,8 @@ pub enum CommandBody {
     StartTls,
     /// COMPRESS DEFLATE (RFC 4978)
     Compress,
+    /// UNAUTHENTICATE (RFC 8437)
+    Unauthenticate,
     /// AUTHENTICATE, with the initial response still in base64 (RFC 4959); `=` stands for an empty one
     Authenticate {
         /// The mechanism's name, in capitals.
