@@ -3,8 +3,8 @@
 //! ```text
 //!  server/:      ┌──────────────────────── no sockets, no clock, no async ────────────────────────
 //!  sockets, ───► │ framer ──► parser ──► Command ──► Session ──► handler ──► mailbox::View ──► store
-//!  TLS, timers,  │ lines,     nom,       typed       state,      one file    snapshot,         Maildir
-//!  threads       │ literals   ABNF                   table.rs    / command   seq ↔ UID
+//!  TLS, timers,  │ lines,     nom,       typed       state,      one file    snapshot,         index,
+//!  threads       │ literals   ABNF                   table.rs    / command   seq ↔ UID         Maildir
 //!          ◄──── │ encoder ◄── Response, typed ◄───── sync ◄──── Changes: EXISTS, EXPUNGE, FETCH ◄──┘
 //! ```
 //!
@@ -18,7 +18,8 @@
 //! | `message` | RFC 5322 and MIME: header, envelope, structure, sections, line ends | `encoding` |
 //! | [`auth`] | credentials, mechanisms, hashing pool, policy | `encoding`, `durable` |
 //! | [`imap`], [`pop3`] | the two protocols, never importing each other | `protocol`, `mailbox`, `message`, `auth`, `encoding` |
-//! | [`store`] | Maildir behind the traits of `mailbox` | `mailbox`, `message`, `encoding`, `durable` |
+//! | [`index`] | what may be lost: mod-sequences, expunged UIDs, STATUS; a trait, and SQLite behind it | `mailbox` |
+//! | [`store`] | Maildir behind the traits of `mailbox` | `mailbox`, `message`, `encoding`, `durable`, `index` |
 //! | [`config`], [`telemetry`] | settings as plain data; logging | serde; tracing set-up |
 //! | [`server`] | sockets, TLS, timers, limits, shutdown | all above |
 //! | [`cli`] | the command line | everything |
@@ -34,6 +35,7 @@ mod encoding;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod imap;
+pub mod index;
 pub mod mailbox;
 mod message;
 pub mod pop3;

@@ -16,6 +16,7 @@ mod store {
     //! Parts of this test.
     mod compressed;
     mod dovecot;
+    mod index;
     mod mailboxes;
     mod messages;
     mod others;

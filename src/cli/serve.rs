@@ -5,6 +5,8 @@ use crate::auth::Authenticator;
 use crate::auth::database::Database;
 use crate::config::load;
 use crate::config::{Config, TlsMode};
+use crate::index::Index;
+use crate::index::sqlite::Databases;
 use crate::mailbox::backend::Backend;
 use crate::server::{
     self, Bound, DEFAULT_BACKLOG, Door, Services, Signals, Tls, give_up, raise_open_files,
@@ -170,13 +172,31 @@ fn authenticator(config: &Config) -> Result<auth::Service, Failure> {
         .map_err(|error| Failure::new(ExitStatus::Config, error))
 }
 
+/// What is remembered of mailboxes; without a place for that, all is served without.
+fn index(config: &Config) -> Option<Arc<dyn Index>> {
+    let directory = config.index_directory();
+    match Databases::new(&directory) {
+        Ok(databases) => Some(Arc::new(databases)),
+        Err(error) => {
+            tracing::error!(
+                path = ?directory,
+                %error,
+                advice = "name a directory in index.directory that the server's user may write to",
+                "index_missing"
+            );
+            None
+        }
+    }
+}
+
 /// What is served.
 fn services(
     config: &Config,
     (imap, pop3): (imap::Settings, pop3::Settings),
     authenticator: &Arc<auth::Service>,
 ) -> Services {
-    let backend: Arc<dyn Backend> = Arc::new(Store::new(settings::store(config)));
+    let store = Store::with_index(settings::store(config), index(config));
+    let backend: Arc<dyn Backend> = Arc::new(store);
     let imap_services = {
         let backend = Arc::clone(&backend);
         let authenticator: Arc<dyn Authenticator> = Arc::<auth::Service>::clone(authenticator);

@@ -12,6 +12,7 @@ pub(super) fn problem(config: &Config) -> Option<(&'static str, String)> {
     let checks = spool(config)
         .into_iter()
         .chain(storage(config))
+        .chain(index(config))
         .chain(auth(config))
         .chain(limits(config))
         .chain(protocols(config));
@@ -89,6 +90,16 @@ fn storage(config: &Config) -> [Check; 5] {
             "must be shorter than storage.volume_deadline, or a lock held by another program looks like a hung disk",
         ),
     ]
+}
+
+/// What is remembered of mailboxes.
+fn index(config: &Config) -> [Check; 1] {
+    let directory = &config.index.directory;
+    [(
+        "index.directory",
+        !directory.as_os_str().is_empty() && !directory.is_absolute(),
+        "must be an absolute path, or empty",
+    )]
 }
 
 /// Logins.

@@ -24,6 +24,8 @@ pub struct Config {
     pub tls: Tls,
     /// Where the mail lies.
     pub storage: Storage,
+    /// What is remembered of mailboxes.
+    pub index: Index,
     /// Who may log in.
     pub auth: Auth,
     /// How much is borne.
@@ -191,6 +193,25 @@ impl Storage {
             Layout::Fs => '/',
         };
         self.separator.chars().next().unwrap_or(own)
+    }
+}
+
+/// What is remembered of mailboxes and may be lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+pub struct Index {
+    /// Where it lies; empty: in `index` beside the credential database.
+    pub directory: PathBuf,
+}
+
+impl Config {
+    /// Where the index lies.
+    pub fn index_directory(&self) -> PathBuf {
+        if self.index.directory.as_os_str().is_empty() {
+            self.auth.database.with_file_name("index")
+        } else {
+            self.index.directory.clone()
+        }
     }
 }
 

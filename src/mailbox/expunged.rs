@@ -52,6 +52,15 @@ impl Expunged {
         }
     }
 
+    /// Forgets messages that turned out to be there.
+    pub fn forget(&mut self, uids: &UidSet) {
+        self.ranges = 0;
+        for (_, entry) in &mut self.entries {
+            *entry = entry.difference(uids);
+            self.ranges += entry.ranges().count();
+        }
+    }
+
     /// The UIDs expunged after `since`; none if that is not remembered.
     pub fn since(&self, since: ModSeq) -> Option<UidSet> {
         (since >= self.floor).then(|| {

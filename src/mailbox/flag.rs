@@ -134,6 +134,16 @@ impl Flags {
         Self(self.0 & !SYSTEM_BITS)
     }
 
+    /// The bits: five system flags in the order of [`SystemFlag`], above them the keywords by position.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Flags from their bits.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// True if no flag is set.
     pub const fn is_empty(self) -> bool {
         self.0 == 0

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 pub const MAX_CHANGES: usize = 1024;
 
 /// Size or date that is not known yet.
-const UNKNOWN: u64 = u64::MAX;
+pub(super) const UNKNOWN: u64 = u64::MAX;
 
 /// What happened to the messages of a [`Change`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,18 +40,20 @@ pub struct Change {
 /// The messages of a mailbox, as all connections to it share them.
 #[derive(Debug, Clone)]
 pub struct Messages {
-    uid_validity: UidValidity,
-    uid_next: Uid,
-    highest_mod_seq: ModSeq,
-    keywords: KeywordTable,
-    uids: Vec<Uid>,
-    flags: Vec<Flags>,
-    mod_seqs: Vec<ModSeq>,
-    sizes: Vec<u64>,
-    recent: UidSet,
-    changes: VecDeque<Change>,
-    changes_floor: ModSeq,
-    expunged: Expunged,
+    pub(super) uid_validity: UidValidity,
+    pub(super) uid_next: Uid,
+    pub(super) highest_mod_seq: ModSeq,
+    /// The next change gets a mod-sequence above this, too.
+    pub(super) floor: ModSeq,
+    pub(super) keywords: KeywordTable,
+    pub(super) uids: Vec<Uid>,
+    pub(super) flags: Vec<Flags>,
+    pub(super) mod_seqs: Vec<ModSeq>,
+    pub(super) sizes: Vec<u64>,
+    pub(super) recent: UidSet,
+    pub(super) changes: VecDeque<Change>,
+    pub(super) changes_floor: ModSeq,
+    pub(super) expunged: Expunged,
 }
 
 /// Counts that STATUS and SELECT tell.
@@ -74,6 +76,7 @@ impl Messages {
             uid_validity,
             uid_next,
             highest_mod_seq: mod_seq,
+            floor: mod_seq,
             keywords: KeywordTable::default(),
             uids: Vec::new(),
             flags: Vec::new(),
@@ -177,7 +180,7 @@ impl Messages {
         &mut self,
         arrivals: impl IntoIterator<Item = (Uid, Flags, Option<u64>)>,
     ) -> Option<ModSeq> {
-        let mod_seq = self.highest_mod_seq.next();
+        let mod_seq = self.next_mod_seq();
         let mut arrived = UidSet::new();
         for (uid, flags, size) in arrivals {
             if self.uids.last().is_some_and(|last| *last >= uid) {
@@ -199,7 +202,7 @@ impl Messages {
         &mut self,
         new_flags: impl IntoIterator<Item = (Uid, Flags)>,
     ) -> Option<ModSeq> {
-        let mod_seq = self.highest_mod_seq.next();
+        let mod_seq = self.next_mod_seq();
         let mut changed = UidSet::new();
         for (uid, flags) in new_flags {
             let Some(at) = self.position(uid) else {
@@ -219,7 +222,13 @@ impl Messages {
 
     /// Removes messages, in one change. Returns the mod-sequence of the change; none if none of them was there.
     pub fn expunge(&mut self, uids: &UidSet) -> Option<ModSeq> {
-        let mod_seq = self.highest_mod_seq.next();
+        let mod_seq = self.next_mod_seq();
+        let gone = self.remove(uids);
+        self.note(ChangeKind::Expunged, mod_seq, gone)
+    }
+
+    /// Takes messages out of the columns; returns those that were there.
+    pub(super) fn remove(&mut self, uids: &UidSet) -> UidSet {
         let gone: UidSet = uids
             .iter()
             .filter(|uid| self.position(*uid).is_some())
@@ -238,7 +247,7 @@ impl Messages {
                     .collect();
             }
         }
-        self.note(ChangeKind::Expunged, mod_seq, gone)
+        gone
     }
 
     /// Marks messages as not yet seen by any connection.
@@ -310,14 +319,45 @@ impl Messages {
         self.expunged.since(since)
     }
 
-    fn note(&mut self, kind: ChangeKind, mod_seq: ModSeq, uids: UidSet) -> Option<ModSeq> {
+    /// The memory of expunged messages.
+    pub const fn expunged(&self) -> &Expunged {
+        &self.expunged
+    }
+
+    /// The next change gets a mod-sequence above this one, as others that count in the same mailbox have got as far.
+    pub fn raise_floor(&mut self, mod_seq: ModSeq) {
+        self.floor = self.floor.max(mod_seq);
+    }
+
+    /// The mod-sequence of the next change.
+    pub(super) fn next_mod_seq(&self) -> ModSeq {
+        self.highest_mod_seq.max(self.floor).next()
+    }
+
+    /// Notes a change that was made; none if it concerns no message.
+    pub(super) fn note(
+        &mut self,
+        kind: ChangeKind,
+        mod_seq: ModSeq,
+        uids: UidSet,
+    ) -> Option<ModSeq> {
+        if kind == ChangeKind::Expunged {
+            self.expunged.note(mod_seq, uids.clone());
+        }
+        self.log(kind, mod_seq, uids)
+    }
+
+    /// Puts a change into the log; none if it concerns no message.
+    pub(super) fn log(
+        &mut self,
+        kind: ChangeKind,
+        mod_seq: ModSeq,
+        uids: UidSet,
+    ) -> Option<ModSeq> {
         if uids.is_empty() {
             return None;
         }
         self.highest_mod_seq = mod_seq;
-        if kind == ChangeKind::Expunged {
-            self.expunged.note(mod_seq, uids.clone());
-        }
         self.changes.push_back(Change {
             mod_seq,
             kind,
@@ -333,7 +373,7 @@ impl Messages {
 }
 
 /// Keeps the elements whose mark is true.
-fn retain<T>(column: &mut Vec<T>, keep: &[bool]) {
+pub(super) fn retain<T>(column: &mut Vec<T>, keep: &[bool]) {
     let mut marks = keep.iter();
     column.retain(|_| marks.next().copied().unwrap_or(true));
 }

@@ -50,6 +50,19 @@ impl UidSet {
         }
     }
 
+    /// Adds a range that lies above all there is; does nothing if it does not, or is empty.
+    pub fn push_range(&mut self, range: RangeInclusive<u32>) {
+        let (first, last) = range.into_inner();
+        let end = self.0.last().map_or(0, |&(_, last)| last);
+        if first <= end || last < first {
+            return;
+        }
+        match self.0.last_mut() {
+            Some((_, end)) if first == *end + 1 => *end = last,
+            Some(_) | None => self.0.push((first, last)),
+        }
+    }
+
     /// Adds all of another set, in time linear in the ranges of both.
     pub fn unite(&mut self, other: &Self) {
         let mut all = Vec::with_capacity(self.0.len() + other.0.len());

@@ -1,17 +1,18 @@
 //! Taking over what a look at the disk found: UIDs for new files, the table of files, what connections see, `new/` to `cur/`.
 
-use super::clock;
 use super::failure::{failed, noted};
 use super::files::NewFile;
 use super::open_mailbox::{Disk, OpenMailbox};
+use super::remember::FirstLook;
 use super::spool::{Place, Spool, move_file};
 use super::sync::Found;
 use super::uidlist::{Edit, NewRecord, Record, UidList};
 use super::uidlist_file::Look;
 use crate::mailbox::backend::{Error, Result};
-use crate::mailbox::flag::{Flags, KeywordTable};
-use crate::mailbox::id::{ModSeq, Uid};
+use crate::mailbox::flag::Flags;
+use crate::mailbox::id::Uid;
 use crate::mailbox::messages::Messages;
+use crate::mailbox::remembered::FoundMessage;
 use crate::mailbox::uid_set::UidSet;
 use std::collections::BTreeMap;
 use std::io;
@@ -19,6 +20,26 @@ use std::time::Duration;
 
 /// Most messages that one look moves out of `new/`: some 30 ms of renames. The next look goes on.
 const MAX_MOVES: usize = 5000;
+
+/// What a look found to have changed.
+#[derive(Debug)]
+struct Seen {
+    gone: UidSet,
+    flags: Vec<(Uid, Flags)>,
+    arrivals: Vec<FoundMessage>,
+    recent: Vec<Uid>,
+    /// Messages that were recent when they came, if they are still there.
+    fresh: UidSet,
+    uid_next: Uid,
+}
+
+/// Marks recent messages.
+fn mark(messages: &mut Messages, recent: Vec<Uid>, fresh: &UidSet) {
+    messages.mark_recent(recent);
+    let is_there = |uid: &Uid| messages.position(*uid).is_some();
+    let fresh: Vec<Uid> = fresh.iter().filter(is_there).collect();
+    messages.mark_recent(fresh);
+}
 
 impl OpenMailbox {
     /// Gives UIDs to the files that have none. Others may have done so meanwhile: then all is compared again, and if a file is not among
@@ -85,7 +106,7 @@ impl OpenMailbox {
         let mut gone = joined.missing.clone();
         gone.extend(joined.renumbered.iter());
         let renamed = self.note_files(disk, list, found, &arrived, &gone);
-        let arrivals: Vec<(Uid, Flags, Option<u64>)> = arrived
+        let arrivals: Vec<FoundMessage> = arrived
             .iter()
             .map(|(uid, i)| (*uid, Self::flags_of(disk, listing.name(*i)), None))
             .collect();
@@ -101,27 +122,52 @@ impl OpenMailbox {
             .unmatched
             .filter(|_| disk.is_loaded && !found.is_settled);
         let uid_next = put_off.or_else(|| list.uid_next()).unwrap_or(Uid::MAX);
-        let is_changed = {
-            let mut messages = self.write();
-            if !disk.is_loaded {
-                *messages = first_messages(list, messages.keywords().clone());
-            }
-            let expunged = messages.expunge(&gone);
-            let flagged = messages.set_flags(renamed);
-            messages.mark_recent(recent);
-            let added = messages.arrive(arrivals);
-            let is_there = |uid: &Uid| messages.position(*uid).is_some();
-            let fresh: Vec<Uid> = fresh.iter().filter(is_there).collect();
-            messages.mark_recent(fresh);
-            messages.raise_uid_next(uid_next);
-            expunged.or(flagged).or(added).is_some()
-        };
         let later = put_off.map_or(0, |limit| {
             let is_later = |record: &Record<'_>| record.uid >= limit;
             list.records().rev().take_while(is_later).count()
         });
         disk.joined = list.len() - later;
-        disk.is_loaded = true;
+        if disk.is_loaded {
+            disk.memory.is_flags_suspect = false;
+            let seen = Seen {
+                gone,
+                flags: renamed,
+                arrivals,
+                recent,
+                fresh,
+                uid_next,
+            };
+            self.show(disk, seen);
+        } else {
+            let first = FirstLook {
+                uid_validity: list.uid_validity(),
+                found: arrivals,
+                uid_next,
+            };
+            self.begin(disk, &first);
+            mark(&mut self.write(), recent, &fresh);
+            disk.is_loaded = true;
+            self.signal.wake();
+        }
+    }
+
+    /// Shows connections what changed.
+    fn show(&self, disk: &mut Disk, seen: Seen) {
+        let is_nothing = seen.gone.is_empty() && seen.flags.is_empty() && seen.arrivals.is_empty();
+        if is_nothing {
+            let mut messages = self.write();
+            mark(&mut messages, Vec::new(), &seen.fresh);
+            messages.raise_uid_next(seen.uid_next);
+            return;
+        }
+        let is_changed = self.change(disk, |messages| {
+            let expunged = messages.expunge(&seen.gone);
+            let flagged = messages.set_flags(seen.flags);
+            let added = messages.arrive(seen.arrivals);
+            mark(messages, seen.recent, &seen.fresh);
+            messages.raise_uid_next(seen.uid_next);
+            expunged.or(flagged).or(added).is_some()
+        });
         if is_changed {
             self.signal.wake();
         }
@@ -163,6 +209,12 @@ impl OpenMailbox {
         }
         for (uid, order) in orders {
             files.set_order(uid, order);
+        }
+        if disk.memory.is_flags_suspect {
+            let each = files.uids().iter().enumerate();
+            return each
+                .map(|(at, uid)| (*uid, Self::flags_of(disk, files.name(at))))
+                .collect();
         }
         renamed
     }
@@ -270,15 +322,6 @@ impl OpenMailbox {
         }
         Ok(())
     }
-}
-
-/// The state of a mailbox before its messages are added. The clock makes mod-sequences that rise from one process to the next.
-fn first_messages(list: &UidList, keywords: KeywordTable) -> Messages {
-    let micros = clock::since_epoch(clock::now()).as_micros();
-    let mod_seq = ModSeq(u64::try_from(micros).unwrap_or(u64::MAX >> 1));
-    let mut messages = Messages::new(list.uid_validity(), Uid::MIN, mod_seq);
-    *messages.keywords_mut() = keywords;
-    messages
 }
 
 /// A decimal number.

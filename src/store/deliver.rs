@@ -410,11 +410,10 @@ impl OpenMailbox {
             .zip(arrivals)
             .map(|(uid, arrival)| (*uid, disk.map.to_shared(arrival.flags), arrival.crlf_octets))
             .collect();
-        {
-            let mut messages = self.write();
+        self.change(disk, |messages| {
             messages.mark_recent(uids.iter().copied());
             messages.arrive(new);
-        }
+        });
         self.signal.wake();
     }
 }

@@ -1,7 +1,7 @@
 //! Removing messages, and forgetting what was known of them.
 
 use super::failure::failed;
-use super::open_mailbox::{MAX_LOOKUPS, OpenMailbox, sync_places};
+use super::open_mailbox::{Disk, MAX_LOOKUPS, OpenMailbox, sync_places};
 use super::spool::Place;
 use crate::mailbox::backend::{Intake, Result};
 use crate::mailbox::id::Uid;
@@ -58,7 +58,7 @@ impl OpenMailbox {
             }
         }
         let synced = sync_places(&spool, touched_new, touched_cur);
-        self.show_removed(&removed);
+        self.show_removed(&mut disk, &removed);
         self.tidy_list(&mut disk, &spool);
         outcome.and(synced)?;
         Ok(removed)
@@ -80,8 +80,12 @@ impl OpenMailbox {
     }
 
     /// Shows connections that messages are gone. Only with the disk held.
-    pub(super) fn show_removed(&self, uids: &UidSet) {
-        if !uids.is_empty() && self.write().expunge(uids).is_some() {
+    pub(super) fn show_removed(&self, disk: &mut Disk, uids: &UidSet) {
+        if uids.is_empty() {
+            return;
+        }
+        let is_changed = self.change(disk, |messages| messages.expunge(uids).is_some());
+        if is_changed {
             self.signal.wake();
         }
     }

@@ -89,14 +89,14 @@ impl OpenMailbox {
             }
         }
         let synced = sync_places(&spool, all.touched_new, all.touched_cur);
-        let mut messages = self.write();
-        for uid in rest.iter() {
-            if messages.position(uid).is_none() {
-                stored.missing.insert(uid);
+        stored.mod_seq = self.change(disk, |messages| {
+            for uid in rest.iter() {
+                if messages.position(uid).is_none() {
+                    stored.missing.insert(uid);
+                }
             }
-        }
-        stored.mod_seq = messages.set_flags(all.done);
-        drop(messages);
+            messages.set_flags(all.done)
+        });
         if stored.mod_seq.is_some() {
             self.signal.wake();
         }

@@ -4,6 +4,7 @@
 //! Store ── AccountState (one per spool) ── OpenMailbox (one per mailbox) ── Mailbox, Message for the connections
 //!                                            │ sync: disk → memory         scan, join: what is where
 //!                                            │ flags, expunge, deliver, transfer: memory → disk
+//!                                            │ remember: mod-sequences, over restarts and processes
 //!                                            └ watch: who is told
 //! ```
 //!
@@ -46,6 +47,7 @@ mod maildrop;
 mod message_file;
 mod new_account;
 mod open_mailbox;
+mod remember;
 mod scan;
 mod special_use;
 mod spool;
@@ -60,6 +62,7 @@ mod watch;
 
 pub use folders::Layout;
 
+use crate::index::Index;
 use crate::mailbox::backend::{Account, Backend, Owner, Result};
 use crate::mailbox::name::{MailboxName, SpecialUse};
 use account::{AccountState, MaildirAccount};
@@ -137,11 +140,17 @@ struct StoreState {
     watcher: Arc<Watcher>,
     kept: Kept,
     fresh: Fresh,
+    index: Option<Arc<dyn Index>>,
 }
 
 impl Store {
-    /// A store; touches no disk.
+    /// A store without an index; touches no disk.
     pub fn new(settings: Settings) -> Self {
+        Self::with_index(settings, None)
+    }
+
+    /// A store that remembers in an index what can be remembered there.
+    pub fn with_index(settings: Settings, index: Option<Arc<dyn Index>>) -> Self {
         let host = rustix::system::uname()
             .nodename()
             .to_string_lossy()
@@ -154,6 +163,7 @@ impl Store {
                 watcher: Watcher::new(settings.watch, settings.poll_interval),
                 kept: Kept::new(settings.kept_messages),
                 fresh: Fresh::default(),
+                index,
                 settings,
             }),
             accounts: Mutex::default(),

@@ -15,6 +15,7 @@ use super::files::{Files, NameHasher};
 use super::keyword_map::KeywordMap;
 use super::keywords::KeywordFiles;
 use super::maildrop::Maildrop;
+use super::remember::Memory;
 use super::scan::{DirectoryState, Stamp};
 use super::spool::{Place, Spool};
 use super::uidlist_file::{LockedUidList, Look, UidListFile};
@@ -66,6 +67,8 @@ pub(super) struct Disk {
     pub(super) map: KeywordMap,
     /// The keywords were read anew, and `map` and the flags do not tell yet.
     pub(super) is_keywords_stale: bool,
+    /// What is known of the mailbox's record in the index.
+    pub(super) memory: Memory,
     /// How many records of the list were compared with the files; zero: all have to be.
     pub(super) joined: usize,
     pub(super) new: DirectoryState,
@@ -121,6 +124,7 @@ impl OpenMailbox {
                 keywords: KeywordFiles::new(directory),
                 map: KeywordMap::default(),
                 is_keywords_stale: false,
+                memory: Memory::default(),
                 joined: 0,
                 new: DirectoryState::UNKNOWN,
                 cur: DirectoryState::UNKNOWN,
@@ -209,6 +213,7 @@ impl OpenMailbox {
         disk.list = UidListFile::new(directory);
         disk.keywords = KeywordFiles::new(directory);
         disk.joined = 0;
+        disk.memory = Memory::default();
         disk.new = DirectoryState::UNKNOWN;
         disk.cur = DirectoryState::UNKNOWN;
         *self.spool.write().unwrap_or_else(PoisonError::into_inner) = new.clone();

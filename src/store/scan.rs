@@ -59,6 +59,11 @@ impl Stamp {
         })
     }
 
+    /// The directory's inode.
+    pub(super) const fn inode(&self) -> u64 {
+        self.inode
+    }
+
     /// The file system's tick, judged by the stamp.
     const fn tick(&self) -> Duration {
         if self.modified.subsec_nanos() == 0 {

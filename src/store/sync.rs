@@ -122,6 +122,9 @@ impl OpenMailbox {
         }
         self.look_at_list(disk, &spool, plan)?;
         self.look_at_keywords(disk, &spool)?;
+        if disk.is_loaded {
+            self.catch_up(disk);
+        }
         let stamp = |place| Stamp::of(spool.place(place));
         let new = match stamp(Place::New) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -207,7 +210,7 @@ impl OpenMailbox {
                 each.map(|(at, uid)| (*uid, Self::flags_of(disk, files.name(at))))
                     .collect()
             };
-            let changed = self.write().set_flags(flags);
+            let changed = self.change(disk, |messages| messages.set_flags(flags));
             if changed.is_some() {
                 self.signal.wake();
             }

@@ -166,7 +166,7 @@ impl Transfer<'_> {
         );
         self.source.forget(&gone);
         source_own.end(self.source, source_disk);
-        self.source.show_removed(&gone);
+        self.source.show_removed(source_disk, &gone);
         renamed.and(synced)?;
         Ok(Transferred {
             uid_validity: given.placed.uid_validity,

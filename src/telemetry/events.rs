@@ -58,6 +58,9 @@
 //! | `leftover_not_removed` | warn | `path`, `error` | a file that is of no use any more stays |
 //! | `courier_keywords_not_imported` | warn | `path`, `cause` | |
 //! | `courier_uid_list_unreadable` | warn | `path` | |
+//! | `index_missing` | error | `path`, `error`, `advice` | there is no place for the index; mail is served without |
+//! | `index_rebuilt` | warn | `path`, `cause` | an account's index, or one mailbox's part of it, was damaged or removed and begins anew |
+//! | `index_unavailable` | warn | `path`, `cause`, `advice` | an account's index cannot be used for the moment; at most one line a minute |
 //! | `watch_failed` | warn | `path`, `cause`, `poll_secs`, `advice` | the system does not tell of deliveries: it is looked for them |
 //! | `timer_failed` | error | `cause`, `advice` | no thread for that |
 //! | `listening` | info | `address`, `protocol`, `tls` | |

@@ -1,5 +1,7 @@
 //! A spool for one test, and other programs that work in it.
 
+use restante::index::Index;
+use restante::index::sqlite::Databases;
 use restante::mailbox::backend::{Account, Backend, FlagChange, Mailbox, Result};
 use restante::mailbox::flag::{FlagAction, Flags, Keyword, NamedFlags, SystemFlag};
 use restante::mailbox::id::Uid;
@@ -138,22 +140,41 @@ impl Spool {
     }
 
     fn account_with(&self, new_account: Vec<NewMailbox>) -> Arc<dyn Account> {
-        self.open(new_account).unwrap()
+        self.open(new_account, Some(self.databases())).unwrap()
+    }
+
+    /// The account as a process sees it that has no index.
+    pub(crate) fn account_without_index(&self) -> Arc<dyn Account> {
+        self.open(Vec::new(), None).unwrap()
     }
 
     /// As [`Spool::account`], where that may fail.
     pub(crate) fn try_account(&self) -> Result<Arc<dyn Account>> {
-        self.open(Vec::new())
+        self.open(Vec::new(), Some(self.databases()))
     }
 
-    fn open(&self, new_account: Vec<NewMailbox>) -> Result<Arc<dyn Account>> {
-        let store = Store::new(Settings {
+    fn databases(&self) -> Arc<dyn Index> {
+        Arc::new(Databases::new(&self.index()).unwrap())
+    }
+
+    fn open(
+        &self,
+        new_account: Vec<NewMailbox>,
+        index: Option<Arc<dyn Index>>,
+    ) -> Result<Arc<dyn Account>> {
+        let settings = Settings {
             spool: format!("{}/%{{user}}", self.directory.path().display()),
             new_account,
             poll_interval: Duration::from_secs(60),
             ..Settings::default()
-        });
+        };
+        let store = Store::with_index(settings, index);
         store.open_account(&store.locate("anna", None))
+    }
+
+    /// The directory of the index.
+    pub(crate) fn index(&self) -> PathBuf {
+        self.directory.path().join("index")
     }
 
     /// Appends a message by the store.
