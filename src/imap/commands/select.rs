@@ -5,9 +5,9 @@ use super::Context;
 use super::fetch::FetchCursor;
 use super::list::attributes_of;
 use super::messages::vanished_since;
-use crate::imap::session::Selected;
 use crate::imap::session::reply::{CommandError, Completed, Responses};
 use crate::imap::session::sync::tell_flags;
+use crate::imap::session::{Dialect, Selected};
 use crate::imap::types::core::MailboxArg;
 use crate::imap::types::fetch::FetchItem;
 use crate::imap::types::response::{Code, ListEntry, Untagged};
@@ -41,12 +41,12 @@ pub(crate) fn select(
     let mut news = None;
     let selected = Selected::open_telling(opened, name, read_only, |messages, view| {
         tell_flags(messages, read_only, out);
-        tell_numbers(messages, view, context.dialect.rev2, out);
+        tell_numbers(messages, view, context.dialect, out);
         out.ok(Code::HighestModSeq(view.settled()), "Highest");
         let known = select.qresync.as_deref();
         // another UIDVALIDITY: the client will see that and forget what it knew
         let known = known.filter(|known| known.uid_validity == messages.uid_validity());
-        news = known.map(|known| changed_since(known, messages, view, read_only));
+        news = known.map(|known| changed_since(known, messages, view, read_only, context.dialect));
     });
     let code = if read_only {
         Code::ReadOnly
@@ -57,7 +57,13 @@ pub(crate) fn select(
 }
 
 /// What a client is told of that knew the mailbox before (RFC 7162 §3.2.5.1).
-fn changed_since(known: &Known, messages: &Messages, view: &View, read_only: bool) -> FetchCursor {
+fn changed_since(
+    known: &Known,
+    messages: &Messages,
+    view: &View,
+    read_only: bool,
+    dialect: Dialect,
+) -> FetchCursor {
     let mut gone = vanished_since(known.mod_seq, known.uids.as_ref(), messages, view);
     if let Some(matches) = &known.matches {
         gone = gone.difference(&known_to_be_gone(matches, view));
@@ -71,7 +77,7 @@ fn changed_since(known: &Known, messages: &Messages, view: &View, read_only: boo
         .filter_map(|(_, uid)| Some((view.seq_of(*uid)?, *uid)))
         .collect();
     let items = vec![FetchItem::Flags, FetchItem::ModSeq];
-    FetchCursor::of(true, changed, items, read_only).after_vanished(&gone)
+    FetchCursor::of(true, changed, items, read_only, dialect).after_vanished(&gone)
 }
 
 /// The UIDs of whose fate a client knows: all up to the highest whose number it has right (RFC 7162 §3.2.5.2).
@@ -87,12 +93,16 @@ fn known_to_be_gone(matches: &MatchData, view: &View) -> UidSet {
     highest.map(|(_, uid)| 1..=uid).into_iter().collect()
 }
 
-fn tell_numbers(messages: &Messages, view: &View, rev2: bool, out: &mut Responses<'_>) {
+fn tell_numbers(messages: &Messages, view: &View, dialect: Dialect, out: &mut Responses<'_>) {
     out.push(&Untagged::Exists(view.len()));
-    if !rev2 {
+    if !dialect.rev2 {
         out.push(&Untagged::Recent(view.recent_count()));
         let unseen = |at: &usize| !messages.flags_at(*at).has(SystemFlag::Seen);
-        if let Some(first) = (0..messages.len()).find(unseen) {
+        // UNSEEN is a message number
+        if let Some(first) = (0..messages.len())
+            .find(unseen)
+            .filter(|_| !dialect.uid_only)
+        {
             out.ok(Code::Unseen(SeqNum::at(first)), "First unseen message");
         }
     }

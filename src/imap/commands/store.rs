@@ -67,7 +67,7 @@ pub(crate) fn store(
             Err(CommandError::Store(Error::Expunged).beside(completed))
         };
     }
-    let mut cursor = FetchCursor::of(command.uid, messages, items, selected.read_only);
+    let mut cursor = FetchCursor::of(command.uid, messages, items, selected.read_only, dialect);
     if !stored.missing.is_empty() {
         cursor.note_gone();
     }
@@ -81,7 +81,10 @@ fn answered_items(command: &Store, dialect: Dialect) -> Vec<FetchItem> {
         items.push(FetchItem::Flags);
     }
     if dialect.tells_mod_seqs() {
-        items.extend([FetchItem::Uid, FetchItem::ModSeq]);
+        items.push(FetchItem::ModSeq);
+        if !dialect.uid_only {
+            items.push(FetchItem::Uid);
+        }
     }
     items
 }

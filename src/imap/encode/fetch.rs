@@ -14,7 +14,22 @@ use crate::message::envelope::Envelope;
 use crate::message::structure::Message;
 use std::num::NonZeroU32;
 
-/// Writes one FETCH response; ended by [`FetchWriter::finish`].
+/// What a response calls a message by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MessageNumber {
+    /// Its number: FETCH.
+    Seq(SeqNum),
+    /// Its UID, once UIDONLY is enabled: UIDFETCH (RFC 9586 §3.3).
+    Uid(Uid),
+}
+
+impl From<SeqNum> for MessageNumber {
+    fn from(seq_num: SeqNum) -> Self {
+        Self::Seq(seq_num)
+    }
+}
+
+/// Writes one FETCH or UIDFETCH response; ended by [`FetchWriter::finish`].
 #[derive(Debug)]
 pub(crate) struct FetchWriter<'a> {
     out: &'a mut Vec<u8>,
@@ -23,11 +38,19 @@ pub(crate) struct FetchWriter<'a> {
 }
 
 impl<'a> FetchWriter<'a> {
-    /// Begins `* n FETCH (`.
-    pub(crate) fn new(seq_num: SeqNum, out: &'a mut Vec<u8>) -> Self {
+    /// Begins `* n FETCH (` or `* uid UIDFETCH (`.
+    pub(crate) fn new(number: impl Into<MessageNumber>, out: &'a mut Vec<u8>) -> Self {
         out.extend_from_slice(b"* ");
-        push_number(seq_num.value().into(), out);
-        out.extend_from_slice(b" FETCH (");
+        match number.into() {
+            MessageNumber::Seq(seq_num) => {
+                push_number(seq_num.value().into(), out);
+                out.extend_from_slice(b" FETCH (");
+            }
+            MessageNumber::Uid(uid) => {
+                push_number(uid.value().into(), out);
+                out.extend_from_slice(b" UIDFETCH (");
+            }
+        }
         Self { out, empty: true }
     }
 

@@ -159,7 +159,7 @@ const fn name(code: &Code) -> &'static str {
         Code::TooMany => "TOOMANY",
         Code::TryCreate => "TRYCREATE",
         Code::UidNext(_) => "UIDNEXT",
-        Code::UidNotSticky => "UIDNOTSTICKY",
+        Code::UidRequired => "UIDREQUIRED",
         Code::UidValidity(_) => "UIDVALIDITY",
         Code::Unavailable => "UNAVAILABLE",
         Code::UnknownCte => "UNKNOWN-CTE",

@@ -38,6 +38,7 @@ const AFTER_LOGIN: &[&str] = &[
     "UTF8=ACCEPT",
     "CONDSTORE",
     "QRESYNC",
+    "UIDONLY",
     "SASL-IR",
     "COMPRESS=DEFLATE",
     "UNAUTHENTICATE",

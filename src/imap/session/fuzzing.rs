@@ -11,7 +11,7 @@ use crate::protocol::{Peer, TlsInfo};
 use std::sync::Arc;
 
 /// What is sent before the input, by the lowest three bits of the first octet and its highest: each state, and each dialect.
-const PRELUDES: [&str; 12] = [
+const PRELUDES: [&str; 15] = [
     "",
     "p LOGIN a a\r\n",
     "p LOGIN a a\r\np SELECT INBOX\r\n",
@@ -24,6 +24,9 @@ const PRELUDES: [&str; 12] = [
     "p LOGIN a a\r\np ENABLE QRESYNC\r\np SELECT INBOX\r\np STORE 2:3 +FLAGS (\\Deleted)\r\n",
     "p LOGIN a a\r\np SELECT INBOX (CONDSTORE)\r\n",
     "p LOGIN a a\r\np ENABLE IMAP4rev2 QRESYNC\r\np EXAMINE INBOX\r\n",
+    "p LOGIN a a\r\np ENABLE UIDONLY\r\np SELECT INBOX\r\n",
+    "p LOGIN a a\r\np ENABLE UIDONLY QRESYNC IMAP4rev2\r\np SELECT INBOX\r\n",
+    "p LOGIN a a\r\np ENABLE QRESYNC\r\np SELECT INBOX\r\np IDLE\r\n",
 ];
 
 /// The first octet chooses state and settings, the second the size of the pieces; the rest is what the client sends.
@@ -90,6 +93,7 @@ const MAILS: [&str; 4] = [
 /// Reads the responses as a client does, and keeps count of the messages.
 fn follow(mut heard: &[u8]) {
     let mut messages = 0;
+    let mut is_uid_only = false;
     while !heard.is_empty() {
         let (response, rest) = heard.split_at(response_octets(heard));
         heard = rest;
@@ -103,16 +107,21 @@ fn follow(mut heard: &[u8]) {
                 messages = number;
             }
             (Some("*"), Some(number), Some("EXPUNGE")) => {
+                assert!(!is_uid_only, "a message number");
                 assert!(0 < number && number <= messages, "EXPUNGE of nothing");
                 messages -= 1;
             }
             (Some("*"), Some(number), Some("FETCH")) => {
+                assert!(!is_uid_only, "a message number");
                 assert!(0 < number && number <= messages, "FETCH of nothing");
             }
             (Some("*"), None, Some(set)) if first == Some("VANISHED") && set != "(EARLIER)" => {
                 let gone = uids_in(set);
                 assert!(0 < gone && gone <= messages, "VANISHED of nothing");
                 messages -= gone;
+            }
+            (Some("*"), None, Some(_)) if first == Some("ENABLED") => {
+                is_uid_only |= line.contains("UIDONLY");
             }
             // SELECT begins anew
             (Some("*"), None, Some("[CLOSED]" | "[PERMANENTFLAGS")) if line.contains("CLOSED") => {

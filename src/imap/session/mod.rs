@@ -32,11 +32,12 @@ mod work;
 
 use super::commands::fetch::LastMessage;
 use super::commands::uid_batches::Batches;
+use super::encode::fetch::MessageNumber;
 use super::flow::Flow;
 use super::settings::Settings;
 use crate::auth::Authenticator;
 use crate::mailbox::backend::{Account, Backend, Mailbox};
-use crate::mailbox::id::ModSeq;
+use crate::mailbox::id::{ModSeq, SeqNum, Uid};
 use crate::mailbox::messages::Messages;
 use crate::mailbox::name::MailboxName;
 use crate::mailbox::uid_set::UidSet;
@@ -172,6 +173,8 @@ pub(crate) struct Dialect {
     pub(crate) rev2: bool,
     /// `ENABLE UTF8=ACCEPT`: UTF-8 in quoted strings.
     pub(crate) utf8: bool,
+    /// `ENABLE UIDONLY`: no message numbers in either direction (RFC 9586).
+    pub(crate) uid_only: bool,
     /// What the client wants to hear of mod-sequences.
     pub(crate) resync: Resync,
 }
@@ -196,7 +199,16 @@ impl Dialect {
 
     /// True if VANISHED is told instead of EXPUNGE.
     pub(crate) fn tells_vanished(self) -> bool {
-        self.resync >= Resync::Qresync
+        self.resync >= Resync::Qresync || self.uid_only
+    }
+
+    /// What responses call a message by.
+    pub(crate) const fn number(self, seq_num: SeqNum, uid: Uid) -> MessageNumber {
+        if self.uid_only {
+            MessageNumber::Uid(uid)
+        } else {
+            MessageNumber::Seq(seq_num)
+        }
     }
 
     /// True if mod-sequences are told with flags.

@@ -163,6 +163,10 @@ impl Session {
                     after.utf8 = true;
                     "UTF8=ACCEPT"
                 }
+                "UIDONLY" if !before.uid_only => {
+                    after.uid_only = true;
+                    "UIDONLY"
+                }
                 "CONDSTORE" if before.resync < Resync::Condstore => {
                     after.resync = after.resync.max(Resync::Condstore);
                     "CONDSTORE"

@@ -5,7 +5,7 @@ use super::capabilities::{Circumstances, capabilities, is_offered};
 use super::idle::Idle;
 use super::reply::{CommandError, Completed, Responses, plain, tagged, text};
 use super::sync::tell_new_keywords;
-use super::table::{Disk, Legal, Row, UNKNOWN, row};
+use super::table::{Disk, Legal, Row, UNKNOWN, names_numbers, row};
 use super::upload::Upload;
 use super::{Session, State};
 use crate::imap::commands::fetch::FetchCursor;
@@ -20,6 +20,7 @@ use crate::imap::types::command::{Command, CommandBody};
 use crate::imap::types::core::Tag;
 use crate::imap::types::response::{Code, Text, Untagged};
 use crate::protocol::{HIGH_WATER_OCTETS, Patience, Step, Wait};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -37,6 +38,12 @@ pub(super) enum NextLine {
     /// Something that ends the session.
     Fatal,
 }
+
+/// What message numbers get after ENABLE UIDONLY (RFC 9586 §3).
+const UID_REQUIRED: CommandError = CommandError::Bad(
+    Some(Code::UidRequired),
+    Cow::Borrowed("message numbers are not allowed once UIDONLY is enabled"),
+);
 
 impl Session {
     /// Does what can be done without waiting. See [`crate::protocol::Protocol::step`].
@@ -141,6 +148,9 @@ impl Session {
                 self.flow.refuse_upload();
             }
             return self.end(command.tag, row, Err(NOT_NOW));
+        }
+        if self.dialect.uid_only && names_numbers(&command.body) {
+            return self.end(command.tag, row, Err(UID_REQUIRED));
         }
         let needs_disk = match row.disk {
             Disk::Never => false,

@@ -51,7 +51,8 @@ impl Pending {
             selected.view.is_current(&messages, expunges)
         };
         let mut pending = Self {
-            with_uids: uid_command || dialect.rev2 || dialect.tells_mod_seqs(),
+            with_uids: !dialect.uid_only
+                && (uid_command || dialect.rev2 || dialect.tells_mod_seqs()),
             ..Self::default()
         };
         if !is_current {
@@ -120,7 +121,7 @@ impl Pending {
             let Some(position) = messages.position(*uid) else {
                 continue;
             };
-            let mut writer = FetchWriter::new(*seq_num, out);
+            let mut writer = FetchWriter::new(dialect.number(*seq_num, *uid), out);
             if self.with_uids {
                 writer.uid(*uid);
             }

@@ -126,6 +126,21 @@ pub(crate) fn row(command: &CommandBody) -> &'static Row {
     }
 }
 
+/// True if a command names messages by number, which UIDONLY forbids (RFC 9586 §3). `$` is no number.
+pub(crate) fn names_numbers(command: &CommandBody) -> bool {
+    use CommandBody as C;
+    match command {
+        C::Fetch { uid, .. } | C::Copy { uid, .. } | C::Move { uid, .. } => !uid,
+        C::Store(store) => !store.uid,
+        C::Search { uid, search } => !uid || search.key.any(SearchKey::is_numbers),
+        C::Select(select) | C::Examine(select) => {
+            let known = select.qresync.as_ref();
+            known.is_some_and(|known| known.matches.is_some())
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -104,8 +104,8 @@ pub enum Code {
     TryCreate,
     /// UIDNEXT n
     UidNext(Uid),
-    /// UIDNOTSTICKY
-    UidNotSticky,
+    /// UIDREQUIRED (RFC 9586 §3)
+    UidRequired,
     /// UIDVALIDITY n
     UidValidity(UidValidity),
     /// UNAVAILABLE

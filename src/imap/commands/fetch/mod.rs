@@ -138,7 +138,7 @@ impl FetchCursor {
         if tells_mod_seqs || modifiers.changed_since.is_some() {
             items.push(FetchItem::ModSeq);
         }
-        Ok(Self::of(uid, messages, items, selected.read_only).after_vanished(&gone))
+        Ok(Self::of(uid, messages, items, selected.read_only, *dialect).after_vanished(&gone))
     }
 
     /// Begins a FETCH of messages that were looked up already.
@@ -147,8 +147,10 @@ impl FetchCursor {
         messages: Vec<(SeqNum, Uid)>,
         items: Vec<FetchItem>,
         read_only: bool,
+        dialect: Dialect,
     ) -> Self {
-        let plan = Plan::new(items, uid, read_only);
+        // UIDFETCH begins with the UID
+        let plan = Plan::new(items, uid && !dialect.uid_only, read_only);
         Self {
             in_memory: !plan.file && !plan.date,
             plan,
@@ -250,7 +252,7 @@ impl FetchCursor {
                 selected,
                 dialect,
             );
-            let mut writer = FetchWriter::new(seq_num, out);
+            let mut writer = FetchWriter::new(dialect.number(seq_num, uid), out);
             for item in &self.plan.items {
                 match item {
                     FetchItem::Uid => writer.uid(uid),
@@ -361,7 +363,8 @@ impl FetchCursor {
             return sent.map(drop).map_err(CommandError::Store);
         }
         let mut writer = if response.written == 0 {
-            FetchWriter::new(response.seq_num, out)
+            let number = dialect.number(response.seq_num, response.uid);
+            FetchWriter::new(number, out)
         } else {
             FetchWriter::resume(out)
         };
