@@ -6,12 +6,15 @@
     reason = "a test says what is wrong by panicking, and its files need not last"
 )]
 
+#[path = "support/log.rs"]
+mod log;
+
 use assert_cmd::Command;
 use restante::auth::database::{CredentialStore, Database};
 use restante::auth::password::Costs;
 use restante::auth::secret::Secret;
 use restante::auth::user_name::UserName;
-use restante::auth::{Attempt, Authenticator, Credentials, Service, Settings};
+use restante::auth::{Attempt, Authenticator, Credentials, Denial, Outcome, Service, Settings};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
@@ -96,6 +99,11 @@ impl Place {
 
 /// Whether a login is let in.
 fn logs_in(service: &Service, user: &str, password: &str) -> bool {
+    log_in(service, user, password).is_ok()
+}
+
+/// What comes of a login.
+fn log_in(service: &Service, user: &str, password: &str) -> Outcome {
     let (sender, receiver) = mpsc::channel();
     let attempt = Attempt {
         credentials: Credentials {
@@ -111,7 +119,7 @@ fn logs_in(service: &Service, user: &str, password: &str) -> bool {
     };
     service.begin(
         attempt,
-        Box::new(move |outcome| sender.send(outcome.is_ok()).unwrap()),
+        Box::new(move |outcome| sender.send(outcome).unwrap()),
     );
     receiver.recv_timeout(LONG).unwrap()
 }
@@ -312,18 +320,70 @@ fn mistakes_have_a_status_and_a_text() {
 
 #[test]
 fn a_damaged_database_is_told_and_left_alone() {
-    let place = Place::new("");
+    let place = Place::new(LISTENER);
     fs::create_dir(place.0.path().join("state")).unwrap();
     fs::write(place.database(), [7; 8192]).unwrap();
     let path = place.database();
-    place.fails(&["user", "list"], "", 1, &path.display().to_string());
-    place.fails(
-        &["user", "add", "anna", "--stdin"],
-        "secret\n",
-        1,
-        "not a database",
-    );
+    for (arguments, status) in [
+        (&["user", "list"][..], 1),
+        (&["user", "add", "anna", "--stdin"], 1),
+        // a server that could let nobody in does not start, so that whoever started it sees why
+        (&["serve"], 1),
+    ] {
+        for says in [
+            path.to_str().unwrap(),
+            "not a database",
+            "put a backup in its place",
+            ".recover",
+        ] {
+            place.fails(arguments, "secret\n", status, says);
+        }
+    }
     assert_eq!(fs::read(&path).unwrap(), [7; 8192]);
+}
+
+/// For a server that is started, should it start.
+const LISTENER: &str = "allow_plaintext = true\n[[listeners]]\naddress = \"127.0.0.1:0\"\nprotocol = \"imap\"\ntls = \"none\"\n";
+
+/// Spoils all but the first page, in place, as a failing disk does.
+fn spoil(database: &std::path::Path) {
+    use std::os::unix::fs::FileExt;
+    let file = fs::File::options().write(true).open(database).unwrap();
+    let octets = usize::try_from(file.metadata().unwrap().len()).unwrap();
+    file.write_all_at(&vec![0xa5; octets - 4096], 4096).unwrap();
+}
+
+#[test]
+fn damage_behind_the_first_page_is_found_at_the_start_and_by_the_check() {
+    let place = Place::new(LISTENER);
+    place.user(&["add", "anna", "--stdin"], "secret\n");
+    spoil(&place.database());
+    place.fails(&["serve"], "", 1, "put a backup in its place");
+    let check = place.run(&["config", "check"], "");
+    assert_eq!(check.status, 3, "{}", check.stdout);
+    assert!(check.stdout.contains(".recover"), "{}", check.stdout);
+}
+
+#[test]
+fn damage_while_the_server_runs_is_a_temporary_failure_that_says_what_to_do() {
+    let log = log::errors();
+    let place = Place::new("");
+    place.user(&["add", "anna", "--stdin"], "secret\n");
+    let service = place.service();
+    spoil(&place.database());
+    let denied = log_in(&service, "anna", "secret").unwrap_err();
+    assert_eq!(denied.reason, Denial::Unavailable);
+    let lines = log.lines("credential_lookup_failed");
+    let path = place.database().display().to_string();
+    let own = lines.iter().find(|line| line.contains(&path)).unwrap();
+    for says in [
+        "is damaged",
+        "put a backup in its place",
+        ".recover",
+        "advice=",
+    ] {
+        assert!(own.contains(says), "{own}");
+    }
 }
 
 #[test]

@@ -6,15 +6,16 @@
     reason = "a fixture that fails is a test that fails"
 )]
 
+#[path = "support/log.rs"]
+mod log;
 mod support;
 
 use restante::server::{Service, Settings, TlsSettings};
 use restante::storage::{self, Refused, Volumes};
-use restante::telemetry::{self, Format};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::client::{Client, TLS13, tls};
 use support::mail::{PASSWORD, services};
@@ -87,43 +88,6 @@ impl Fixture {
         }
         release
     }
-}
-
-/// What the server of all tests here logs.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    /// The lines of an event.
-    fn lines(&self, event: &str) -> Vec<String> {
-        let octets = self.0.lock().unwrap().clone();
-        let text = String::from_utf8(octets).unwrap();
-        let lines = text.lines().filter(|line| line.contains(event));
-        lines.map(str::to_owned).collect()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(octets);
-        Ok(octets.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The log, kept from the first call on.
-fn log() -> &'static Log {
-    static LOG: OnceLock<Log> = OnceLock::new();
-    LOG.get_or_init(|| {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = telemetry::subscriber(Format::Human, "error", move || writer.clone());
-        tracing::subscriber::set_global_default(subscriber.unwrap()).unwrap();
-        log
-    })
 }
 
 /// Reads up to the tagged answer, and returns it.
@@ -206,7 +170,7 @@ fn a_volume_that_hangs_is_told_honestly_and_only_to_its_users() {
 
 #[test]
 fn a_job_that_hangs_is_told_to_its_user_and_logged() {
-    let log = log();
+    let log = log::errors();
     let fixture = Fixture::start(Duration::from_secs(1));
     let mut anna = fixture.imap("anna@one");
     let mut bruno = fixture.imap("bruno@two");

@@ -12,6 +12,9 @@
     reason = "a test may"
 )]
 
+#[path = "support/log.rs"]
+mod log;
+
 mod store {
     //! Parts of this test.
     mod compressed;

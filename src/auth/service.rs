@@ -37,6 +37,10 @@ pub const CACHE_TTL: Duration = Duration::from_secs(300);
 /// How often, at most, each kind of trouble with the store is logged.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
+/// What an operator does about trouble with the store.
+pub(super) const STORE_ADVICE: &str =
+    "look at the file, its rights and its volume; `restante config check` tells more";
+
 /// Settings of the authenticator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -324,7 +328,7 @@ impl Shared {
         let mut complained = lock(&self.complained);
         if complained.is_none_or(|at| now.saturating_duration_since(at) >= COMPLAINT_INTERVAL) {
             *complained = Some(now);
-            tracing::error!(%error, "credential_lookup_failed: logins are refused as temporary failures");
+            tracing::error!(%error, advice = STORE_ADVICE, "credential_lookup_failed: logins are refused as temporary failures");
         }
         unavailable(detail::STORE_UNAVAILABLE)
     }

@@ -5,7 +5,7 @@
 
 use super::clock;
 use super::database::{StoreError, Version};
-use super::service::{Shared, lock};
+use super::service::{STORE_ADVICE, Shared, lock};
 use super::user_name::UserName;
 use std::collections::HashSet;
 use std::io;
@@ -122,7 +122,7 @@ impl<'a> Watch<'a> {
     fn note(&mut self, error: Option<&StoreError>) {
         match error {
             Some(error) if self.well => {
-                tracing::error!(%error, "credential_store_unavailable: logins that are not remembered may be refused as temporary failures");
+                tracing::error!(%error, advice = STORE_ADVICE, "credential_store_unavailable: logins that are not remembered may be refused as temporary failures");
             }
             None if !self.well => tracing::info!("credential_store_available"),
             Some(_) | None => {}

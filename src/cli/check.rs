@@ -233,7 +233,11 @@ fn database(config: &Config, findings: &mut Findings) -> Vec<Credential> {
         findings.note(&what, lacking);
         return Vec::new();
     }
-    match Database::open_existing(path).and_then(|database| database.list()) {
+    let accounts = Database::open_existing(path).and_then(|database| {
+        database.check()?;
+        database.list()
+    });
+    match accounts {
         Ok(accounts) => {
             let what = format!("{what}: {} accounts", accounts.len());
             findings.good.push(what);

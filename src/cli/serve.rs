@@ -2,7 +2,7 @@
 
 use super::{ExitStatus, Failure, failure, home, self_signed, settings};
 use crate::auth::Authenticator;
-use crate::auth::database::Database;
+use crate::auth::database::{CredentialStore as _, Database};
 use crate::config::load;
 use crate::config::{Config, TlsMode};
 use crate::index::Index;
@@ -168,6 +168,14 @@ fn tls(config: &Config) -> Result<Option<Tls>, Failure> {
 /// Who may log in.
 fn authenticator(config: &Config) -> Result<auth::Service, Failure> {
     let database = Database::open(&config.auth.database)?;
+    // what cannot tell its state cannot tell anything: better to say so now than to turn everybody away
+    database.version()?;
+    if let Err(error) = database.check() {
+        tracing::error!(
+            %error,
+            "credential_store_damaged: accounts that cannot be read are refused as temporary failures"
+        );
+    }
     auth::Service::new(Arc::new(database), settings::auth(config))
         .map_err(|error| Failure::new(ExitStatus::Config, error))
 }

@@ -69,6 +69,7 @@ impl From<StoreError> for Failure {
         let status = match error {
             StoreError::Exists(_) | StoreError::Unknown(_) => ExitStatus::User,
             StoreError::Database { .. }
+            | StoreError::Damaged { .. }
             | StoreError::File { .. }
             | StoreError::TooNew { .. }
             | StoreError::SpoolNotText(_) => ExitStatus::Failed,

@@ -15,9 +15,10 @@
 //! | `too_many_failed_logins` | info | `logins` | the same |
 //! | `limit_reached` | warn | `limit`, `remote`, `user`, `times` | a limit turned somebody away |
 //! | `credentials_changed` | info | `user` | an account in use was changed, disabled or removed: its sessions end |
-//! | `credential_store_unavailable` | error | `error` | the credential database does not answer |
+//! | `credential_store_damaged` | error | `error` | found at the start; what can be read is served |
+//! | `credential_store_unavailable` | error | `error`, `advice` | the credential database does not answer |
 //! | `credential_store_available` | info | | it does again |
-//! | `credential_lookup_failed` | error | `error` | one look-up failed; logged once a minute |
+//! | `credential_lookup_failed` | error | `error`, `advice` | one look-up failed; logged once a minute |
 //! | `credential_database_replaced` | info | `path` | another file was put in its place and is used |
 //! | `password_hash_unusable` | error | `user`, `error` | what is stored as an account's hash is none |
 //! | `password_not_rehashed` | warn | `user`, `error` | a hash with today's costs could not be written |

@@ -1,6 +1,7 @@
 //! Messages that Dovecot's zlib plugin compressed: read by every way there is, copied as they lie.
 
-use super::spool::{Spool, flags, logged, name, octets, set, uid};
+use super::spool::{Spool, flags, name, octets, set, uid};
+use crate::log::logged;
 use restante::mailbox::backend::{Error, Intake};
 use restante::mailbox::flag::SystemFlag;
 use std::fs;

@@ -8,11 +8,9 @@ use restante::mailbox::id::Uid;
 use restante::mailbox::name::{MailboxName, SpecialUse};
 use restante::mailbox::uid_set::UidSet;
 use restante::store::{NewMailbox, Settings, Store};
-use restante::telemetry::{self, Format};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A mailbox name with `/` between levels.
@@ -80,31 +78,6 @@ pub(crate) fn picture(mailbox: &dyn Mailbox) -> Vec<(u32, String)> {
 /// The stored octets of a message.
 pub(crate) fn octets(mailbox: &dyn Mailbox, uid: Uid) -> Vec<u8> {
     mailbox.message(uid).unwrap().read_all().unwrap()
-}
-
-/// The log lines, from `info` upwards, of what is done on this thread.
-pub(crate) fn logged(work: impl FnOnce()) -> String {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = telemetry::subscriber(Format::Human, "info", move || writer.clone()).unwrap();
-    tracing::subscriber::with_default(subscriber, work);
-    let octets = lines.0.lock().unwrap().clone();
-    String::from_utf8(octets).unwrap()
-}
-
-/// Takes log lines.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(octets);
-        Ok(octets.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// The spool of the user `anna`.

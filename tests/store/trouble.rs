@@ -1,6 +1,7 @@
 //! A spool that is not as it was: directories gone, files that are no messages any more.
 
-use super::spool::{Spool, logged, name, set, uid, uids};
+use super::spool::{Spool, name, set, uid, uids};
+use crate::log::logged;
 use restante::mailbox::backend::{Error, Intake, Mailbox};
 use restante::mailbox::flag::SystemFlag;
 use std::fs;

@@ -25,6 +25,17 @@ pub enum StoreError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// What is in the file is not, or no longer, what SQLite wrote.
+    #[error(
+        "credential database {path} is damaged: {what}; put a backup in its place by renaming it, which a running server notices, \
+         or rescue what can be read: sqlite3 {path} .recover | sqlite3 rescued.sqlite"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        what: String,
+    },
     /// The file, or the directory for it, cannot be made or looked at.
     #[error("file of the credential database {path}: {source}")]
     File {

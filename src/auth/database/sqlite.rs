@@ -8,7 +8,9 @@
 //!   cannot be, that is an error there, and look-ups go on in the old one.
 
 use super::{Credential, CredentialStore, Result, StoreError, UserName, Version};
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension as _, Row, TransactionBehavior, params,
+};
 use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -109,6 +111,23 @@ impl Database {
         })
     }
 
+    /// Looks for damage in all of the file, which costs the reading of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Database`]
+    pub fn check(&self) -> Result<()> {
+        let what: String = self.read(|connection| {
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        })?;
+        if what == "ok" {
+            return Ok(());
+        }
+        Err(StoreError::Damaged {
+            path: self.path.clone(),
+            what,
+        })
+    }
+
     /// Opens the file anew if it is not the one that was opened; tells which it is.
     fn follow(&self) -> Result<u64> {
         let identity = identity(&self.path)?;
@@ -196,9 +215,13 @@ fn identity(path: &Path) -> Result<(u64, u64)> {
 
 /// An error of SQLite's, with the file.
 fn failed(path: &Path, source: rusqlite::Error) -> StoreError {
-    StoreError::Database {
-        path: path.to_owned(),
-        source,
+    let path = path.to_owned();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StoreError::Damaged {
+            path,
+            what: source.to_string(),
+        },
+        _ => StoreError::Database { path, source },
     }
 }
 
@@ -260,7 +283,7 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
 
 /// True if another process has the file at this moment.
 fn is_busy(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// Brings the tables up to date; returns the format that the file then has.

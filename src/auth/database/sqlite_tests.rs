@@ -198,7 +198,7 @@ fn damage_and_newer_formats_are_errors_of_ours() {
     File::create(&path).unwrap().write_all(&[7; 8192]).unwrap();
     assert!(matches!(
         Database::open(&path),
-        Err(StoreError::Database { .. })
+        Err(StoreError::Damaged { .. })
     ));
     let path = directory.path().join("newer.sqlite");
     drop(Database::open(&path).unwrap());
@@ -311,4 +311,30 @@ fn many_may_make_the_file_at_once() {
             }
         });
     }
+}
+
+#[test]
+fn damage_of_a_part_is_found_and_the_rest_is_read() {
+    use std::os::unix::fs::FileExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("credentials.sqlite");
+    let database = Database::open(&path).unwrap();
+    let hash = "x".repeat(500);
+    for n in 0..200 {
+        let user = name(&format!("user{n:03}"));
+        database.add(&user, &hash, None, 1).unwrap();
+    }
+    database.check().unwrap();
+    drop(database);
+    // the last page is one of many with accounts
+    let file = File::options().write(true).open(&path).unwrap();
+    let octets = file.metadata().unwrap().len();
+    assert!(octets > 20 * 4096);
+    file.write_all_at(&[0xa5; 4096], octets - 4096).unwrap();
+    let database = Database::open(&path).unwrap();
+    database.version().unwrap();
+    let error = database.check().unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    let found = (0..200).filter(|n| database.find(&name(&format!("user{n:03}"))).is_ok());
+    assert!((150..200).contains(&found.count()));
 }
