@@ -262,6 +262,7 @@ impl Transaction {
         let mut deleted: Vec<Uid> = self.opened.maildrop.deleted().collect();
         if deleted.is_empty() {
             connection.reply(&Reply::ok(Text::Bye), out);
+            connection.part(Text::Bye);
             self.task = Task::HangUp;
             return;
         }
@@ -306,7 +307,7 @@ impl Transaction {
         let task = std::mem::replace(&mut self.task, Task::None);
         match task {
             // half a message is out: only the end of the connection tells that the rest will not come
-            _ if was_answering => self.task = Task::HangUp,
+            _ if was_answering => self.break_off(connection),
             Task::Update(_, removed) => {
                 self.end_update(removed, Some(&Error::Unavailable), connection, out);
             }
@@ -389,7 +390,7 @@ impl Transaction {
             }
             Progress::Done => {}
             Progress::Refused(reply) => connection.reply(&reply, out),
-            Progress::Broken => self.task = Task::HangUp,
+            Progress::Broken => self.break_off(connection),
         }
     }
 
@@ -451,6 +452,13 @@ impl Transaction {
             },
         };
         connection.reply(&reply, out);
+        connection.part(reply.text);
+        self.task = Task::HangUp;
+    }
+
+    /// Ends the session in the middle of an answer.
+    fn break_off(&mut self, connection: &Connection) {
+        connection.part(Text::StorageUnavailable);
         self.task = Task::HangUp;
     }
 }

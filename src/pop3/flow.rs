@@ -14,6 +14,9 @@ pub(crate) const MAX_COMMAND_OCTETS: usize = 2048;
 /// Longest line taken within AUTH, in octets with its line end: the longest response that a mechanism takes, in base64.
 pub(crate) const MAX_RESPONSE_OCTETS: usize = sasl::MAX_RESPONSE_OCTETS.div_ceil(3) * 4 + 2;
 
+/// Octets of one line above which nothing more of it is read: this is no mail program.
+pub(crate) const MAX_SKIPPED_OCTETS: usize = 64 * 1024;
+
 /// What there is to read.
 #[derive(Debug)]
 pub(crate) enum Line {
@@ -23,6 +26,10 @@ pub(crate) enum Line {
     Whole(Secret),
     /// The end of a line that was too long; nothing of it was kept.
     TooLong,
+    /// A line so long that its end is not waited for.
+    Endless,
+    /// What came first is no text: TLS, or something else that is not POP3.
+    Foreign,
 }
 
 /// Input that has not been used yet.
@@ -33,8 +40,10 @@ pub(crate) struct Flow {
     start: usize,
     /// Up to here no line end was found.
     searched: usize,
-    /// The line is too long: throw away all up to its end.
-    skips: bool,
+    /// Octets of a line too long that were thrown away; what is left of it follows them. 0: no such line.
+    skipped: usize,
+    /// A line has been read.
+    tried: bool,
 }
 
 impl Flow {
@@ -58,26 +67,38 @@ impl Flow {
 
     /// The next line, of at most so many octets with its end.
     pub(crate) fn next_line(&mut self, max_octets: usize) -> Line {
+        if !self.tried && self.buffer.first().is_some_and(|first| !is_text(*first)) {
+            return Line::Foreign;
+        }
         let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
         let Some(length) = memchr::memchr(b'\n', unsearched) else {
             self.searched = self.buffer.len();
-            self.skips |= self.buffer.len() - self.start >= max_octets;
-            if self.skips {
+            let octets = self.skipped + self.buffer.len() - self.start;
+            if octets > MAX_SKIPPED_OCTETS {
+                return Line::Endless;
+            }
+            if octets >= max_octets {
+                self.skipped = octets;
                 self.buffer.clear();
                 (self.start, self.searched) = (0, 0);
             }
             return Line::None;
         };
+        self.tried = true;
         let end = self.searched + length;
         let line = self.buffer.get_mut(self.start..end).unwrap_or_default();
-        let too_long = self.skips || line.len() >= max_octets;
+        let octets = self.skipped + line.len();
+        if octets > MAX_SKIPPED_OCTETS {
+            return Line::Endless;
+        }
+        let too_long = octets >= max_octets;
         let kept = if too_long {
             Secret::default()
         } else {
             Secret::new(line.strip_suffix(b"\r").unwrap_or(line))
         };
         line.fill(0);
-        (self.start, self.searched, self.skips) = (end + 1, end + 1, false);
+        (self.start, self.searched, self.skipped) = (end + 1, end + 1, 0);
         if too_long {
             Line::TooLong
         } else {
@@ -90,6 +111,11 @@ impl fmt::Debug for Flow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Flow({} octets)", self.buffer.len() - self.start)
     }
+}
+
+/// True for what a line of a mail program may begin with; UTF-8 within it is looked at later.
+const fn is_text(octet: u8) -> bool {
+    matches!(octet, b'\t' | b'\r' | b'\n' | 0x20..0x7f)
 }
 
 #[cfg(test)]
@@ -106,6 +132,10 @@ mod tests {
                 match flow.next_line(max_octets) {
                     Line::None => break,
                     Line::TooLong => lines.push("!".to_owned()),
+                    Line::Endless | Line::Foreign => {
+                        lines.push("hang up".to_owned());
+                        return lines;
+                    }
                     Line::Whole(line) => {
                         lines.push(String::from_utf8(line.expose().to_vec()).unwrap());
                     }
@@ -144,6 +174,26 @@ mod tests {
                     expected,
                     "{input:?} cut at {cut}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn some_lines_are_not_read_to_their_end() {
+        let endless = "x".repeat(MAX_SKIPPED_OCTETS + 1);
+        let longest = "x".repeat(MAX_SKIPPED_OCTETS);
+        for (input, expected) in [
+            (format!("a\n{endless}"), vec!["a", "hang up"]),
+            (format!("a\n{endless}\nb\n"), vec!["a", "hang up"]),
+            (format!("{longest}\nb\n"), vec!["!", "b"]),
+            ("\u{16}\u{3}".to_owned(), vec!["hang up"]),
+            ("\0\r\n".to_owned(), vec!["hang up"]),
+            ("a\n\u{16}\n".to_owned(), vec!["a", "\u{16}"]),
+        ] {
+            let octets = input.as_bytes();
+            for cut in [1, 2, 1000, usize::MAX] {
+                let pieces: Vec<&[u8]> = octets.chunks(cut).collect();
+                assert_eq!(lines(&pieces, 9), expected, "cut at {cut}");
             }
         }
     }

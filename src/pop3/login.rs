@@ -128,6 +128,7 @@ pub(super) fn authorize(
     let reply = match command {
         Command::Quit => {
             connection.reply(&Reply::ok(Text::Bye), out);
+            connection.part(Text::Bye);
             return (State::Closed, None);
         }
         Command::Stls => match stls(connection) {
@@ -369,6 +370,11 @@ fn read_response(
                 Some(Step::Wait(wait)),
             );
         }
+        Line::Endless | Line::Foreign => {
+            connection.reply(&Reply::err(Text::LineTooLong), out);
+            connection.part(Text::LineTooLong);
+            return (State::Closed, None);
+        }
         Line::TooLong => Text::LineTooLong,
         Line::Whole(line) if line.expose() == b"*" => Text::Cancelled,
         Line::Whole(line) => match parse::response(line.expose()) {
@@ -487,6 +493,7 @@ impl Refusal {
                 logins = authorization.failed_logins,
                 "too_many_failed_logins"
             );
+            connection.part(self.reply.text);
             return (State::Closed, None);
         }
         (State::Authorization(authorization), None)

@@ -218,6 +218,8 @@ impl Connection {
     pub(super) fn next_command(&mut self, authenticated: bool, out: &mut Vec<u8>) -> Input {
         let line = match self.flow.next_line(MAX_COMMAND_OCTETS) {
             Line::None => return Input::Wait(self.wait(authenticated)),
+            Line::Endless => return self.hang_up(&Reply::err(Text::LineTooLong), out),
+            Line::Foreign => return self.hang_up(&Reply::err(Text::NoPop3), out),
             Line::TooLong => {
                 return self.refuse(&Reply::err(Text::LineTooLong), authenticated, out);
             }
@@ -227,8 +229,7 @@ impl Connection {
         let command = match parse::command(line.expose()) {
             Ok(command) => command,
             Err(ParseError::Http) if !authenticated => {
-                self.reply(&Reply::err(Text::Http), out);
-                return Input::HangUp;
+                return self.hang_up(&Reply::err(Text::Http), out);
             }
             Err(error) => return self.refuse(&Reply::err(objection(error)), authenticated, out),
         };
@@ -274,8 +275,23 @@ impl Connection {
             return Input::Answered;
         }
         tracing::info!(commands = self.bad_commands, "too_many_bad_commands");
-        self.reply(&Reply::err(Text::TooManyBadCommands), out);
+        self.hang_up(&Reply::err(Text::TooManyBadCommands), out)
+    }
+
+    /// Says why the session ends.
+    fn hang_up(&self, reply: &Reply, out: &mut Vec<u8>) -> Input {
+        self.reply(reply, out);
+        self.part(reply.text);
         Input::HangUp
+    }
+
+    /// Notes for the log why the session ends.
+    pub(super) fn part(&self, text: Text) {
+        let why = match text {
+            Text::Bye | Text::Removed => "logged_out".to_owned(),
+            text => format!("hung_up: {}", text.in_language(Language::English)),
+        };
+        self.services.host.tally().set_parting(why);
     }
 
     /// CAPA

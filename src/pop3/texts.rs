@@ -162,6 +162,8 @@ texts! {
     IsLoggedIn: "you are logged in already", "Sie sind schon angemeldet";
     /// Line length.
     LineTooLong: "line is too long", "Zeile ist zu lang";
+    /// Octets that are no text at all.
+    NoPop3: "this port expects POP3 without TLS at first; use STLS", "hier wird zuerst POP3 ohne TLS erwartet, dann STLS";
     /// The limit of bad commands.
     TooManyBadCommands: "too many bad commands", "zu viele falsche Befehle";
     /// An HTTP request.

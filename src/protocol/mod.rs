@@ -14,7 +14,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Output above which a protocol returns [`Step::Write`] before it makes more, in octets.
@@ -182,6 +182,7 @@ pub struct Tally {
     messages_sent: AtomicU64,
     messages_removed: AtomicU64,
     messages_added: AtomicU64,
+    parting: OnceLock<String>,
 }
 
 impl Tally {
@@ -194,6 +195,16 @@ impl Tally {
     pub fn user(&self) -> Option<Arc<str>> {
         let user = self.user.lock();
         user.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes why the protocol itself ends the session; the first call counts.
+    pub fn set_parting(&self, why: impl Into<String>) {
+        drop(self.parting.set(why.into()));
+    }
+
+    /// Why the protocol itself ended the session.
+    pub fn parting(&self) -> Option<&str> {
+        self.parting.get().map(String::as_str)
     }
 
     /// One more command was read.

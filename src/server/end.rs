@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 pub(super) enum End {
     /// The client hung up.
     ByClient,
-    /// The session was over: the client said so, or the protocol saw reason to hang up, having told the client.
+    /// The protocol ended it: the client said so, or there was reason to hang up, of which the client was told if that was possible.
     BySession,
     /// The shell ended it.
     Interrupted(Interrupt),
@@ -95,6 +95,11 @@ pub(super) struct Account<'a> {
 impl Account<'_> {
     /// Logs the end of the connection.
     pub(super) fn close(&self, end: &End) {
+        let parting = self.tally.parting();
+        let reason = match (end, parting) {
+            (End::BySession, Some(why)) => why.to_owned(),
+            _ => end.to_string(),
+        };
         let [commands, sent, removed, added] = self.tally.totals();
         tracing::info!(
             connection = self.id,
@@ -112,9 +117,112 @@ impl Account<'_> {
             sent,
             removed,
             added,
-            duration_ms = self.duration.as_millis(),
-            reason = %end,
+            duration_ms = super::millis(self.duration),
+            reason,
             "connection_finished"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::listener::{Service, TlsMode};
+    use super::*;
+    use crate::telemetry::{self, Format};
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    /// Takes the lines.
+    #[derive(Clone, Default)]
+    struct Taken(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Taken {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(octets)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The line that is logged, as JSON.
+    fn logged(end: &End, parting: Option<&str>) -> serde_json::Value {
+        let taken = Taken::default();
+        let writer = taken.clone();
+        let lines = telemetry::subscriber(Format::Json, "info", move || writer.clone()).unwrap();
+        let tally = Tally::default();
+        tally.set_user(&"anna".into());
+        tally.count_command();
+        tally.count_removed(3);
+        if let Some(why) = parting {
+            tally.set_parting(why);
+        }
+        let account = Account {
+            id: 7,
+            remote: "[2001:db8::1]:40000".parse().unwrap(),
+            door: Door {
+                address: "192.0.2.1:995".parse().unwrap(),
+                service: Service::Pop3,
+                tls: TlsMode::Implicit,
+            },
+            tls: Some("TLSv1.3"),
+            octets: [11, 22],
+            plain_octets: Some([33, 44]),
+            duration: Duration::from_millis(1500),
+            tally: &tally,
+        };
+        tracing::subscriber::with_default(lines, || account.close(end));
+        let text = taken.0.lock().unwrap().clone();
+        serde_json::from_slice(&text).unwrap()
+    }
+
+    #[test]
+    fn the_line_of_a_connection_tells_all() {
+        let line = logged(&End::BySession, Some("logged_out"));
+        for (field, value) in [
+            ("message", serde_json::json!("connection_finished")),
+            ("level", "INFO".into()),
+            ("connection", 7.into()),
+            ("protocol", "pop3".into()),
+            ("remote", "2001:db8::1".into()),
+            ("port", 40000.into()),
+            ("local_port", 995.into()),
+            ("tls", "TLSv1.3".into()),
+            ("user", "anna".into()),
+            ("octets_in", 11.into()),
+            ("octets_out", 22.into()),
+            ("plain_in", 33.into()),
+            ("plain_out", 44.into()),
+            ("commands", 1.into()),
+            ("sent", 0.into()),
+            ("removed", 3.into()),
+            ("added", 0.into()),
+            ("duration_ms", 1500.into()),
+            ("reason", "logged_out".into()),
+        ] {
+            assert_eq!(line[field], value, "{field}");
+        }
+    }
+
+    #[test]
+    fn the_reason_is_the_protocol_s_where_the_protocol_ended_it() {
+        for (end, parting, reason) in [
+            (End::BySession, None, "session_over"),
+            (
+                End::BySession,
+                Some("hung_up: too many bad commands"),
+                "hung_up: too many bad commands",
+            ),
+            // what the shell ends is parted from by the protocol too
+            (
+                End::Interrupted(Interrupt::Timeout),
+                Some("hung_up: x"),
+                "timeout",
+            ),
+            (End::ByClient, Some("logged_out"), "closed_by_client"),
+        ] {
+            assert_eq!(logged(&end, parting)["reason"], reason);
+        }
     }
 }

@@ -7,7 +7,7 @@
 //! account. The first two refuse the newcomer. The third makes room, since the old connections of an account are most likely dead ones
 //! of a telephone that changed its network: the one that was silent for longest is closed.
 
-use super::{now, unix_time};
+use super::{millis, now, unix_time};
 use crate::protocol::{Host, Interrupt, Tally, Waker};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -335,8 +335,7 @@ impl Handle {
     /// The client gave a sign of life.
     pub(super) fn heard(&self) {
         let since = now().saturating_duration_since(self.registry.epoch);
-        let ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-        self.heard_ms.store(ms, Ordering::Relaxed);
+        self.heard_ms.store(millis(since), Ordering::Relaxed);
     }
 
     /// The order given, if any.

@@ -302,7 +302,7 @@ async fn accept(socket: tokio::net::TcpListener, door: Door, shared: Arc<Shared>
                 tracing::error!(
                     address = %door.address,
                     %error,
-                    pause_ms = pause.as_millis(),
+                    pause_ms = super::millis(pause),
                     advice = "if it says too many open files, raise LimitNOFILE or lower the limit of connections",
                     "accept_failed"
                 );

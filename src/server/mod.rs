@@ -223,6 +223,11 @@ fn now() -> std::time::Instant {
     std::time::Instant::now()
 }
 
+/// A time as it is logged: as a number in JSON too, which a `u128` is not.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Seconds since 1970.
 #[expect(
     clippy::disallowed_methods,

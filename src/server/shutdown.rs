@@ -56,7 +56,7 @@ impl Control {
             }
         }
         tracing::info!(
-            elapsed_ms = super::now().saturating_duration_since(begun).as_millis(),
+            elapsed_ms = super::millis(super::now().saturating_duration_since(begun)),
             "stopped"
         );
     }

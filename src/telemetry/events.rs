@@ -84,6 +84,10 @@
 //! | `demo_not_delivered` | warn | `user` | |
 //! | `demo_not_removed` | warn | `path`, `error` | |
 //!
+//! Reasons of `connection_finished`: `logged_out` (LOGOUT, QUIT), `closed_by_client`, `timeout`, `shutdown`, `limit_reached`,
+//! `displaced_by_newer_connection`, `account_changed`, `client_not_reading`, `storage_hung`, `tls_handshake_timeout`, `tls_not_configured`,
+//! `internal_error`; `tls_handshake_failed: …` and `connection_lost: …` with the cause, `hung_up: …` with what the client was told.
+//!
 //! Reasons of `login_failed`. The client's fault, and what `conf/fail2ban` counts: `unknown_user`, `wrong_password`, `disabled`. Other
 //! decisions: `not_authorized` (right password, another's mail), `privacy_required` (no TLS), `login_delay`, `connection_limit`, `maildrop_in_use`.
 //! Trouble or limits of the server's own: `throttled`, `queue_full`, `overdue`, `store_unavailable`, `hash_unusable`, `internal_error`,

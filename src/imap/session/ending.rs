@@ -129,7 +129,16 @@ impl Session {
 
     /// Says BYE and has the connection closed.
     pub(super) fn say_bye(&mut self, text: Text, out: &mut Vec<u8>) {
+        let why = format!("hung_up: {}", text.text);
+        self.services.host.tally().set_parting(why);
         self.responses(out).push(&Untagged::Bye(text));
+        self.close();
+    }
+
+    /// Ends the session in the middle of an answer: only the end of the connection tells that the rest will not come.
+    pub(super) fn break_off(&mut self) {
+        let why = "hung_up: a message could not be read to its end";
+        self.services.host.tally().set_parting(why);
         self.close();
     }
 

@@ -193,6 +193,7 @@ impl Session {
                 self.responses(out).push(&bye);
                 let end = tagged(tag, row.name, Ok(Completed::PLAIN));
                 encode::tagged(&end, out);
+                self.services.host.tally().set_parting("logged_out");
                 self.close();
             }
             CommandBody::StartTls => self.start_tls(tag, row, out),
@@ -299,7 +300,7 @@ impl Session {
         match progress {
             Ok(super::Progress::More) => self.activity = Activity::Reading(Box::new(reading)),
             Ok(super::Progress::Done) => self.end(reading.tag, reading.row, Ok(reading.completed)),
-            Err(_) if reading.cursor.is_within_literal() => self.close(),
+            Err(_) if reading.cursor.is_within_literal() => self.break_off(),
             Err(error) => {
                 let error = error.beside(reading.completed);
                 self.end(reading.tag, reading.row, Err(error));

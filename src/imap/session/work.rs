@@ -60,7 +60,7 @@ impl Session {
     pub(super) fn give_up_work(&mut self) {
         let error = CommandError::UNAVAILABLE;
         match std::mem::replace(&mut self.activity, Activity::Ready) {
-            Activity::Work(job) if job.is_within_literal() => self.close(),
+            Activity::Work(job) if job.is_within_literal() => self.break_off(),
             Activity::Work(job) => match *job {
                 Job::Command(command) => {
                     let row = row(&command.body);
