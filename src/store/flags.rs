@@ -50,18 +50,16 @@ impl OpenMailbox {
         {
             let messages = self.read();
             for uid in uids.iter() {
-                match messages.position(uid) {
-                    None => stored.missing.insert(uid),
-                    Some(at) => {
-                        let is_late = change
-                            .unchanged_since
-                            .is_some_and(|since| messages.mod_seq_at(at) > since);
-                        if is_late {
-                            stored.modified.insert(uid);
-                        } else {
-                            rest.insert(uid);
-                        }
-                    }
+                let Some(at) = messages.position(uid) else {
+                    continue;
+                };
+                let is_late = change
+                    .unchanged_since
+                    .is_some_and(|since| messages.mod_seq_at(at) > since);
+                if is_late {
+                    stored.modified.insert(uid);
+                } else {
+                    rest.insert(uid);
                 }
             }
         }
@@ -90,11 +88,9 @@ impl OpenMailbox {
         }
         let synced = sync_places(&spool, all.touched_new, all.touched_cur);
         stored.mod_seq = self.change(disk, |messages| {
-            for uid in rest.iter() {
-                if messages.position(uid).is_none() {
-                    stored.missing.insert(uid);
-                }
-            }
+            // also those that were found to be gone meanwhile
+            let is_missing = |uid: &Uid| messages.position(*uid).is_none();
+            stored.missing = uids.iter().filter(is_missing).collect();
             messages.set_flags(all.done)
         });
         if stored.mod_seq.is_some() {

@@ -126,6 +126,11 @@ fn other_programs_may_rename_and_remove() {
         path(4)
     );
     assert_eq!(inbox.expunge(&set(&[3])).unwrap(), set(&[3]));
+    // one that is found to be gone by the change itself
+    fs::remove_file(path(4)).unwrap();
+    let answered = change(FlagAction::Add, flags(&[SystemFlag::Answered]));
+    let stored = inbox.store(&set(&[1, 4]), &answered).unwrap();
+    assert_eq!(stored.missing, set(&[4]));
 }
 
 #[test]

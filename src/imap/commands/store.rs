@@ -14,7 +14,8 @@ use crate::mailbox::id::{SeqNum, Uid};
 /// Changes flags. Returns the FETCH that answers, if there is one, and how the command ends when that is done.
 ///
 /// The change is kept from the next sync: the client knows of it, or is told by that FETCH. What others changed at the same time it
-/// hears of by the sync, also with `.SILENT`, and so it hears of the flags of messages that failed UNCHANGEDSINCE.
+/// hears of by the sync, also with `.SILENT`, and so it hears of the flags of messages that failed UNCHANGEDSINCE, or of all those named
+/// by a `.SILENT` that ends with NO.
 ///
 /// # Errors
 /// `NO [LIMIT]` when there is no room for a keyword, `NO [EXPUNGEISSUED]` or `NO [MODIFIED …]` if messages named by number are gone: the
@@ -44,14 +45,17 @@ pub(crate) fn store(
     };
     let uids = messages.iter().map(|(_, uid)| *uid).collect();
     let stored = selected.mailbox.store(&uids, &change)?;
+    // after a NO the client cannot know which of them were changed
+    let is_refused = !command.uid && !stored.missing.is_empty();
+    let silent = command.silent && !is_refused;
     if let Some(mod_seq) = stored.mod_seq {
         selected.view.silence(mod_seq);
     }
     selected.view.remind(&stored.modified);
     let completed = completed(command.uid, &messages, &stored);
     messages.retain(|(_, uid)| !stored.modified.contains(*uid));
-    let items = answered_items(command, dialect);
-    if command.silent && command.unchanged_since.is_none() {
+    let items = answered_items(silent, dialect);
+    if silent && command.unchanged_since.is_none() {
         // those that had these flags already have no new mod-sequence either
         let shared = selected.mailbox.read();
         let is_changed = |uid| {
@@ -61,10 +65,10 @@ pub(crate) fn store(
         messages.retain(|(_, uid)| stored.mod_seq.is_some() && is_changed(*uid));
     }
     if items.is_empty() || messages.is_empty() {
-        return if command.uid || stored.missing.is_empty() {
-            Ok((None, completed))
-        } else {
+        return if is_refused {
             Err(CommandError::Store(Error::Expunged).beside(completed))
+        } else {
+            Ok((None, completed))
         };
     }
     let mut cursor = FetchCursor::of(command.uid, messages, items, selected.read_only, dialect);
@@ -75,9 +79,9 @@ pub(crate) fn store(
 }
 
 /// What is told of messages that were changed: their mod-sequence even if `.SILENT` (RFC 7162 §3.1.3).
-fn answered_items(command: &Store, dialect: Dialect) -> Vec<FetchItem> {
+fn answered_items(silent: bool, dialect: Dialect) -> Vec<FetchItem> {
     let mut items = Vec::new();
-    if !command.silent {
+    if !silent {
         items.push(FetchItem::Flags);
     }
     if dialect.tells_mod_seqs() {
