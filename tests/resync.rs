@@ -1,5 +1,5 @@
 //! Clients that believe every response must hold what a fresh client sees: beside each other, a delivering MTA and a program that renames
-//! and removes files, over disconnects and restarts of the server, resynchronising as RFC 7162 §6 says.
+//! and removes files, over disconnects and restarts of two servers on one spool, resynchronising as RFC 7162 §6 says.
 //!
 //! `RESYNC_ROUNDS=1000 cargo test --test resync` plays more rounds; `RESYNC_SEED` plays one of them again.
 #![allow(
@@ -60,7 +60,7 @@ fn round(seed: u64) {
     }
     let mut clients = [Dialect::QResync, Dialect::Plain, Dialect::CondStore].map(Client::new);
     for client in &mut clients {
-        client.connect(&house);
+        client.connect(&house, &mut random);
     }
     for _ in 0..STEPS {
         step(&mut random, &mut house, &mut clients);
@@ -72,7 +72,7 @@ fn round(seed: u64) {
     for client in &mut clients {
         agree(&house, client);
         client.disconnect(&mut random);
-        client.connect(&house);
+        client.connect(&house, &mut random);
         agree(&house, client);
     }
 }
@@ -89,7 +89,7 @@ fn step(random: &mut Random, house: &mut House, clients: &mut [Client]) {
                 house.deliver(random);
                 house.meddle(random);
             }
-            client.connect(house);
+            client.connect(house, random);
         }
         8 if random.one_in(3) => {
             for client in &mut *clients {
@@ -97,7 +97,7 @@ fn step(random: &mut Random, house: &mut House, clients: &mut [Client]) {
             }
             house.restart(random);
             for client in clients {
-                client.connect(house);
+                client.connect(house, random);
             }
         }
         _ => {
@@ -110,9 +110,9 @@ fn step(random: &mut Random, house: &mut House, clients: &mut [Client]) {
 /// The client holds what a fresh one sees. Where something is found between two looks, all look again.
 fn agree(house: &House, client: &mut Client) {
     for _ in 0..20 {
-        let before = house.fresh();
+        let before = house.fresh(client.server);
         client.catch_up();
-        if house.fresh() == before {
+        if house.fresh(client.server) == before {
             return client.check(&before);
         }
     }

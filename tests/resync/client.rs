@@ -31,6 +31,8 @@ const FLAGS: [&str; 6] = [
 pub(crate) struct Client {
     dialect: Dialect,
     connection: Option<Connection>,
+    /// Which server it is connected to.
+    pub(crate) server: usize,
     clock: Clock,
     tag: usize,
     is_idle: bool,
@@ -69,6 +71,7 @@ impl Client {
         Self {
             dialect,
             connection: None,
+            server: 0,
             clock: Clock::new(),
             tag: 0,
             is_idle: false,
@@ -83,9 +86,10 @@ impl Client {
     }
 
     /// Connects, and resynchronises.
-    pub(crate) fn connect(&mut self, house: &House) {
+    pub(crate) fn connect(&mut self, house: &House, random: &mut Random) {
         self.clock = house.clock.clone();
-        self.connection = Some(house.connection());
+        self.server = usize::try_from(random.below(2)).unwrap();
+        self.connection = Some(house.connection(self.server));
         self.command("LOGIN anna secret");
         self.select();
         assert_eq!(self.heard.status, "OK");

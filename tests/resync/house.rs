@@ -4,6 +4,7 @@ use crate::imap_args::{Arg, parse};
 use crate::random::Random;
 use crate::shell::{Clock, Connection, Cut, TestAuthenticator, TestHost};
 use restante::imap::{Services, Session, Settings};
+use restante::index::sqlite::Databases;
 use restante::store::{self, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,10 +14,10 @@ use std::sync::Arc;
 /// Flags by UID, without `\Recent`, and mod-sequences.
 pub(crate) type Picture = BTreeMap<u32, (BTreeSet<String>, u64)>;
 
-/// A server, its spool, an MTA and a program that meddles.
+/// Two servers on one spool and one index, as while one takes over from the other; an MTA and a program that meddles.
 pub(crate) struct House {
     directory: tempfile::TempDir,
-    store: Arc<Store>,
+    stores: [Arc<Store>; 2],
     pub(crate) clock: Clock,
     deliveries: u64,
 }
@@ -27,34 +28,39 @@ impl House {
         for name in ["cur", "new", "tmp"] {
             fs::create_dir_all(directory.path().join("anna").join(name)).unwrap();
         }
-        let store = Arc::new(open(&directory));
+        let stores = [open(&directory), open(&directory)];
         let mut house = Self {
             directory,
-            store,
+            stores,
             clock: Clock::new(),
             deliveries: 0,
         };
-        house.fresh_session(&["CREATE Other"]);
+        house.fresh_session(0, &["CREATE Other"]);
         house.deliveries = 1;
         house
     }
 
-    /// Ends the server and starts it again.
+    /// Ends the servers, in order or as a crash would, and starts them again; sometimes the index is lost.
     pub(crate) fn restart(&mut self, random: &mut Random) {
         let nothing = Arc::new(Store::new(store::Settings::default()));
-        // what it held goes before the next one begins
-        drop(std::mem::replace(&mut self.store, nothing));
+        for place in &mut self.stores {
+            // what it held goes before the next one begins
+            let store = std::mem::replace(place, Arc::clone(&nothing));
+            if random.one_in(2) {
+                std::mem::forget(store);
+            }
+        }
         if random.one_in(4) {
             drop(fs::remove_dir_all(self.directory.path().join("index")));
         }
-        self.store = Arc::new(open(&self.directory));
+        self.stores = [open(&self.directory), open(&self.directory)];
     }
 
-    /// A connection that has not logged in.
-    pub(crate) fn connection(&self) -> Connection {
+    /// A connection to one of the servers that has not logged in.
+    pub(crate) fn connection(&self, server: usize) -> Connection {
         let host = TestHost::at(1_700_000_000);
         let services = Services {
-            backend: self.store.clone(),
+            backend: self.stores[server].clone(),
             authenticator: Arc::new(TestAuthenticator::default()),
             host: host.clone(),
         };
@@ -69,9 +75,9 @@ impl House {
         connection
     }
 
-    /// Says these commands, each with its own tag, on a connection of its own; returns all that is answered.
-    fn fresh_session(&self, commands: &[&str]) -> Vec<u8> {
-        let mut connection = self.connection();
+    /// Says these commands on a connection of its own; returns all that is answered.
+    fn fresh_session(&self, server: usize, commands: &[&str]) -> Vec<u8> {
+        let mut connection = self.connection(server);
         for command in ["LOGIN anna secret"].iter().chain(commands) {
             connection.send(format!("x {command}\r\n").as_bytes(), self.clock.now());
         }
@@ -79,8 +85,8 @@ impl House {
     }
 
     /// What a client sees that knows nothing.
-    pub(crate) fn fresh(&self) -> Picture {
-        let output = self.fresh_session(&["EXAMINE INBOX", "UID FETCH 1:* (FLAGS MODSEQ)"]);
+    pub(crate) fn fresh(&self, server: usize) -> Picture {
+        let output = self.fresh_session(server, &["EXAMINE INBOX", "UID FETCH 1:* (FLAGS MODSEQ)"]);
         let mut picture = Picture::new();
         for line in String::from_utf8(output).unwrap().lines() {
             if let [_, _, Arg::Atom(word), Arg::List(items)] = &parse(line.as_bytes(), &[])[..]
@@ -134,15 +140,14 @@ impl House {
     }
 }
 
-fn open(directory: &tempfile::TempDir) -> Store {
-    Store::new(store::Settings {
-        spool: directory
-            .path()
-            .join("%{user}")
-            .to_string_lossy()
-            .into_owned(),
+fn open(directory: &tempfile::TempDir) -> Arc<Store> {
+    let path = directory.path();
+    let settings = store::Settings {
+        spool: path.join("%{user}").to_string_lossy().into_owned(),
         ..store::Settings::default()
-    })
+    };
+    let index = Databases::new(&path.join("index")).unwrap();
+    Arc::new(Store::with_index(settings, Some(Arc::new(index))))
 }
 
 /// The items of a FETCH response that matter here.
