@@ -194,7 +194,9 @@ impl Client {
             match step {
                 Step::Write | Step::Work(_) => {}
                 Step::Wait(_) => return last,
-                Step::StartTls | Step::Close => panic!("the session ended"),
+                Step::StartTls | Step::StartCompression | Step::StopCompression | Step::Close => {
+                    panic!("the session ended")
+                }
             }
         }
     }
