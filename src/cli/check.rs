@@ -1,15 +1,16 @@
 //! `restante config check`: whether what is configured fits what is on disk.
 //!
 //! The steps are those of `serve`, in its order: ports first, then, as root, the user of `[process]`, then everything that this user needs.
-//! So a right that the server will lack is found here. Nothing is made or changed.
+//! So a right that the server will lack is found here. Nothing is made or changed. A path that does not answer is named, and the rest looked at.
 
+use super::look::Patience;
 use super::{ExitStatus, Failure, settings, with_causes};
 use crate::auth::credential::Credential;
 use crate::auth::database::{CredentialStore as _, Database};
 use crate::config::load::Loaded;
 use crate::config::{Config, TlsMode};
 use crate::mailbox::backend::Backend as _;
-use crate::server::{self, Tls, TlsSettings};
+use crate::server::{self, CertificateFiles, Tls, TlsSettings};
 use crate::store::Store;
 use crate::telemetry;
 use jiff::Timestamp;
@@ -22,6 +23,9 @@ use std::path::{Path, PathBuf};
 
 /// Accounts with the same trouble that are named; of the others only the number is told.
 const NAMED: usize = 5;
+
+/// Spools that do not answer, after which no more are looked at: each costs the time of a look.
+const MAX_HUNG: usize = 3;
 
 /// Days before the end of a certificate when that is told.
 const DAYS_BEFORE_END: i64 = 14;
@@ -50,7 +54,7 @@ impl Findings {
 /// Looks at everything that the configuration names, and prints what it finds.
 #[expect(clippy::print_stdout, reason = "this is what was asked for")]
 pub(super) fn run(loaded: &Loaded) -> Result<(), Failure> {
-    let findings = look(&loaded.config);
+    let findings = look(&loaded.config, Patience::USUAL);
     for (mark, texts) in [
         ("ok    ", &findings.good),
         ("NOTE  ", &findings.notes),
@@ -72,15 +76,15 @@ pub(super) fn run(loaded: &Loaded) -> Result<(), Failure> {
 }
 
 /// Looks at everything.
-fn look(config: &Config) -> Findings {
+fn look(config: &Config, patience: Patience) -> Findings {
     let mut findings = Findings::default();
     values(config, &mut findings);
     listeners(config, &mut findings);
     become_user(config, &mut findings);
-    certificates(config, &mut findings);
-    spool_root(config, &mut findings);
-    let accounts = database(config, &mut findings);
-    spools(config, &accounts, &mut findings);
+    certificates(config, patience, &mut findings);
+    spool_root(config, patience, &mut findings);
+    let accounts = database(config, patience, &mut findings);
+    spools(config, &accounts, patience, spool, &mut findings);
     findings
 }
 
@@ -146,7 +150,7 @@ fn become_user(config: &Config, findings: &mut Findings) {
 }
 
 /// Each pair of certificate and key.
-fn certificates(config: &Config, findings: &mut Findings) {
+fn certificates(config: &Config, patience: Patience, findings: &mut Findings) {
     let wants_tls = |mode: TlsMode| mode != TlsMode::None;
     let wanted = config.listeners.iter().any(|one| wants_tls(one.tls));
     let all = settings::tls(config);
@@ -157,23 +161,42 @@ fn certificates(config: &Config, findings: &mut Findings) {
         );
     }
     for pair in all.certificates {
-        let what = format!("tls.certificates: {}", pair.chain.display());
-        let key = pair.key.clone();
-        match Tls::load(&TlsSettings::new(vec![pair])) {
-            Err(error) => findings
-                .bad
-                .push(format!("{what}: {}", with_causes(&error))),
-            Ok(tls) => match tls.ends().first().copied().flatten() {
-                None => findings.good.push(what),
-                Some(end) => certificate_end(&what, end, findings),
-            },
+        let files = [&pair.chain, &pair.key];
+        let problem = files.iter().find_map(|file| unanswered(file, patience));
+        if let Some(problem) = problem {
+            findings.bad.push(format!("tls.certificates: {problem}"));
+            continue;
         }
-        let open = fs::metadata(&key).is_ok_and(|file| file.permissions().mode() & 0o007 != 0);
-        findings.note(
-            &format!("tls.certificates: rights of {}", key.display()),
-            open.then(|| "everybody can read the private key; chmod o= it".to_owned()),
-        );
+        certificate(pair, findings);
     }
+}
+
+/// That a file cannot be read to its end in time; whatever else is wrong with it is told by those who need it.
+fn unanswered(file: &Path, patience: Patience) -> Option<String> {
+    let path = file.to_owned();
+    let read = patience.look(move || drop(fs::read(path)));
+    let error = read.err()?;
+    Some(format!("{}: {error}", file.display()))
+}
+
+/// One pair of certificate and key.
+fn certificate(pair: CertificateFiles, findings: &mut Findings) {
+    let what = format!("tls.certificates: {}", pair.chain.display());
+    let key = pair.key.clone();
+    match Tls::load(&TlsSettings::new(vec![pair])) {
+        Err(error) => findings
+            .bad
+            .push(format!("{what}: {}", with_causes(&error))),
+        Ok(tls) => match tls.ends().first().copied().flatten() {
+            None => findings.good.push(what),
+            Some(end) => certificate_end(&what, end, findings),
+        },
+    }
+    let open = fs::metadata(&key).is_ok_and(|file| file.permissions().mode() & 0o007 != 0);
+    findings.note(
+        &format!("tls.certificates: rights of {}", key.display()),
+        open.then(|| "everybody can read the private key; chmod o= it".to_owned()),
+    );
 }
 
 /// How long a certificate is still good for.
@@ -192,20 +215,45 @@ fn certificate_end(what: &str, end: i64, findings: &mut Findings) {
 }
 
 /// The directory above the first variable of the spool's template.
-fn spool_root(config: &Config, findings: &mut Findings) {
+fn spool_root(config: &Config, patience: Patience, findings: &mut Findings) {
     let root = settings::fixed_part(&config.storage.spool);
     let what = format!("storage.spool: {}", root.display());
-    let problem = match fs::metadata(&root) {
+    let problem = patience.look(move || match fs::metadata(&root) {
         Err(error) => Some(format!("{error}; make it, or correct the template")),
         Ok(metadata) if !metadata.is_dir() => Some("is not a directory".to_owned()),
         Ok(_) => lacks(&root, Access::EXEC_OK),
-    };
-    findings.note(&what, problem);
+    });
+    findings.note(
+        &what,
+        problem.unwrap_or_else(|error| Some(error.to_string())),
+    );
 }
 
 /// The credential database; returns the accounts in it.
-fn database(config: &Config, findings: &mut Findings) -> Vec<Credential> {
-    let path = &config.auth.database;
+fn database(config: &Config, patience: Patience, findings: &mut Findings) -> Vec<Credential> {
+    let path = config.auth.database.clone();
+    let seen = patience.look(move || {
+        let mut findings = Findings::default();
+        let accounts = accounts(&path, &mut findings);
+        (accounts, findings)
+    });
+    match seen {
+        Ok((accounts, mut found)) => {
+            findings.good.append(&mut found.good);
+            findings.notes.append(&mut found.notes);
+            findings.bad.append(&mut found.bad);
+            accounts
+        }
+        Err(error) => {
+            let path = config.auth.database.display();
+            findings.bad.push(format!("auth.database: {path}: {error}"));
+            Vec::new()
+        }
+    }
+}
+
+/// The accounts in a credential database.
+fn accounts(path: &Path, findings: &mut Findings) -> Vec<Credential> {
     let what = format!("auth.database: {}", path.display());
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -250,22 +298,38 @@ fn database(config: &Config, findings: &mut Findings) -> Vec<Credential> {
     }
 }
 
-/// The Maildirs of the accounts there are.
-fn spools(config: &Config, accounts: &[Credential], findings: &mut Findings) {
+/// The Maildirs of the accounts there are, each by a `look` of its own.
+fn spools(
+    config: &Config,
+    accounts: &[Credential],
+    patience: Patience,
+    look: fn(&Path) -> Result<(), Trouble>,
+    findings: &mut Findings,
+) {
     if accounts.is_empty() {
         return;
     }
     let store = Store::new(settings::store(config));
     let mut missing = Vec::new();
     let mut unusable = Vec::new();
-    let mut usable = 0_usize;
-    for account in accounts {
+    let (mut usable, mut hung) = (0_usize, 0_usize);
+    for (seen, account) in accounts.iter().enumerate() {
+        if hung == MAX_HUNG {
+            let unseen = accounts.len().saturating_sub(seen);
+            let what = format!("spools: {unseen} not looked at, since so many do not answer");
+            findings.bad.push(what);
+            break;
+        }
         let owner = store.locate(account.user.as_str(), account.spool.as_deref());
         let place = format!("{} of {}", owner.spool.display(), account.user);
-        match spool(&owner.spool) {
-            Ok(()) => usable += 1,
-            Err(Trouble::Missing) => missing.push(place),
-            Err(Trouble::Other(problem)) => unusable.push(format!("{place}: {problem}")),
+        match patience.look(move || look(&owner.spool)) {
+            Ok(Ok(())) => usable += 1,
+            Ok(Err(Trouble::Missing)) => missing.push(place),
+            Ok(Err(Trouble::Other(problem))) => unusable.push(format!("{place}: {problem}")),
+            Err(error) => {
+                hung += 1;
+                unusable.push(format!("{place}: {error}"));
+            }
         }
     }
     if usable > 0 {
@@ -342,4 +406,82 @@ fn few(texts: &[String]) -> String {
         more => format!("; and {more} more"),
     };
     first.join("; ") + &end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::user_name::UserName;
+    use crate::config::load;
+    use std::time::Duration;
+
+    /// Short, since tests wait for what never comes.
+    const SHORT: Patience = Patience(Duration::from_millis(100));
+
+    fn config(directory: &Path, more: &str) -> Config {
+        let here = directory.display();
+        let text = format!(
+            "[storage]\nspool = \"{here}/%{{user}}\"\n[auth]\ndatabase = \"{here}/users.sqlite\"\n{more}"
+        );
+        let path = directory.join("restante.toml");
+        io::Write::write_all(&mut fs::File::create(&path).unwrap(), text.as_bytes()).unwrap();
+        load::load(&path).unwrap().config
+    }
+
+    #[test]
+    fn a_file_that_never_answers_is_named_and_the_rest_is_looked_at() {
+        let directory = tempfile::tempdir().unwrap();
+        // reading a named pipe waits for a writer, who never comes
+        let pipe = directory.path().join("chain.pem");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        let more = format!(
+            "[[tls.certificates]]\ncertificate = \"{0}\"\nkey = \"{0}\"\n",
+            pipe.display()
+        );
+        let findings = look(&config(directory.path(), &more), SHORT);
+        let named = format!("tls.certificates: {}: does not answer", pipe.display());
+        let told = |texts: &[String], what: &str| texts.iter().any(|text| text.starts_with(what));
+        assert!(told(&findings.bad, &named), "{findings:?}");
+        assert!(told(&findings.good, "storage.spool: "), "{findings:?}");
+        assert!(told(&findings.notes, "auth.database: "), "{findings:?}");
+    }
+
+    #[test]
+    fn spools_that_never_answer_are_named_and_only_some_are_waited_for() {
+        fn hangs(place: &Path) -> Result<(), Trouble> {
+            while place.to_string_lossy().contains("hung") {
+                std::thread::park();
+            }
+            spool(place)
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path(), "");
+        let users = ["anna", "hung1", "hung2", "bruno", "hung3", "hung4", "carla"];
+        let database = Database::open(&config.auth.database).unwrap();
+        for user in users {
+            fs::create_dir(directory.path().join(user)).unwrap();
+            let user = UserName::new(user).unwrap();
+            database.add(&user, "$hash", None, 1).unwrap();
+        }
+        let mut accounts = database.list().unwrap();
+        accounts
+            .sort_by_key(|account| users.iter().position(|user| *user == account.user.as_str()));
+        let mut findings = Findings::default();
+        spools(&config, &accounts, SHORT, hangs, &mut findings);
+        let said = findings.bad.join("\n");
+        for hung in ["hung1", "hung2", "hung3"] {
+            let named = format!("{hung} of {hung}: does not answer");
+            assert!(said.contains(&named), "{said}");
+        }
+        assert!(said.contains("2 not looked at"), "{said}");
+        assert!(!said.contains("hung4"), "{said}");
+        assert_eq!(findings.good, ["spools: 2 usable"]);
+    }
 }

@@ -1,13 +1,20 @@
 //! `restante config`: what is set, and by which line; `check` is in a file of its own.
 
 use super::args::Config as Command;
+use super::look::Patience;
 use super::{ExitStatus, Failure, check};
 use crate::config::load::{self, Loaded};
+use std::fmt;
 use std::path::Path;
 
 /// Runs one of the commands.
 pub(super) fn run(command: &Command, path: &Path) -> Result<(), Failure> {
-    let loaded = load::load(path).map_err(|error| Failure::new(ExitStatus::Config, error))?;
+    let wrong = |error: &dyn fmt::Display| Failure::new(ExitStatus::Config, error);
+    let file = path.to_owned();
+    let loaded = Patience::USUAL
+        .look(move || load::load(&file))
+        .map_err(|error| wrong(&format!("{}: {error}", path.display())))?
+        .map_err(|error| wrong(&error))?;
     match command {
         Command::Check => check::run(&loaded),
         Command::Show => {

@@ -6,6 +6,7 @@ mod check;
 mod config;
 mod demo;
 mod home;
+mod look;
 mod self_signed;
 mod serve;
 mod settings;
