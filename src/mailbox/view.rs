@@ -29,6 +29,8 @@ pub struct Changes {
     pub recent: Option<u32>,
     /// Messages whose flags changed, rising.
     pub flags: Vec<(SeqNum, Uid)>,
+    /// Messages whose flags this connection changed itself, so that it needs no word of them.
+    pub silent: UidSet,
 }
 
 impl Changes {
@@ -219,7 +221,8 @@ impl View {
         if self.is_current(messages, expunges) {
             return changes;
         }
-        let mut changed = self.changed_flags(messages);
+        let (mut changed, silent) = self.changed_flags(messages);
+        changes.silent = silent;
         changed.unite(&std::mem::take(&mut self.due));
         let recent_before = self.recent.len();
         if expunges == Expunges::Tell {
@@ -253,22 +256,24 @@ impl View {
         changes
     }
 
-    /// Messages whose flags others changed since this connection was told.
-    fn changed_flags(&self, messages: &Messages) -> UidSet {
+    /// Messages whose flags others changed since this connection was told, and those which it changed itself.
+    fn changed_flags(&self, messages: &Messages) -> (UidSet, UidSet) {
         if let Some(changes) = messages.changes_since(self.told) {
-            let mut uids = UidSet::new();
+            let (mut others, mut own) = (UidSet::new(), UidSet::new());
             for change in changes.filter(|change| change.kind == ChangeKind::Flags) {
-                if !self.silenced.contains(&change.mod_seq) {
-                    uids.unite(&change.uids);
+                if self.silenced.contains(&change.mod_seq) {
+                    own.unite(&change.uids);
+                } else {
+                    others.unite(&change.uids);
                 }
             }
-            return uids;
+            return (others, own);
         }
         let changed = |at: &usize| messages.mod_seq_at(*at) > self.told;
-        (0..messages.len())
+        let uids = (0..messages.len())
             .filter(changed)
-            .filter_map(|at| messages.uids().get(at).copied())
-            .collect()
+            .filter_map(|at| messages.uids().get(at).copied());
+        (uids.collect(), UidSet::new())
     }
 
     /// Takes gone messages out of the view.

@@ -94,6 +94,29 @@ pub(crate) fn vanished_since(
     gone.difference(&view.uid_set())
 }
 
+/// The UIDs that a set names, whether or not there are such messages: rising ranges. `n:*` has no upper end, since messages that are still
+/// to come lie in it; where the last message is below `n` it lies in it too.
+pub(crate) fn uid_ranges(ranges: &[SeqRange], view: &View) -> Vec<(u32, u32)> {
+    let last = view.last_uid().map_or(0, Uid::value);
+    let mut open = Vec::new();
+    for range in ranges {
+        if let (SeqBound::Number(n), SeqBound::Last) | (SeqBound::Last, SeqBound::Number(n)) =
+            (range.from, range.to)
+        {
+            open.push(n.get().min(last));
+        }
+    }
+    let mut ranges = normalize(ranges, last);
+    if let Some(from) = open.into_iter().min() {
+        ranges.retain(|range| range.0 < from);
+        match ranges.last_mut() {
+            Some(range) if range.1 >= from => range.1 = u32::MAX,
+            _ => ranges.push((from, u32::MAX)),
+        }
+    }
+    ranges
+}
+
 /// Rising numbers as ranges.
 pub(crate) fn collapse(numbers: impl IntoIterator<Item = u32>) -> Vec<RangeInclusive<u32>> {
     let mut ranges: Vec<RangeInclusive<u32>> = Vec::new();

@@ -3,7 +3,7 @@
 use super::core::{push_astring, push_joined, push_list, push_number, push_ranges, push_string};
 use crate::imap::types::core::Tag;
 use crate::imap::types::list::{ListAttribute, StatusItem};
-use crate::imap::types::response::{ESearch, ListEntry};
+use crate::imap::types::response::{ContextUpdate, ESearch, ListEntry};
 use crate::imap::types::sequence::PartialRange;
 use crate::mailbox::id::{ModSeq, Uid};
 use std::ops::RangeInclusive;
@@ -184,4 +184,27 @@ pub(super) fn push_uid_batches(tag: &Tag, batches: &[(Uid, Uid)], out: &mut Vec<
         out.push(b':');
         push_number(low.value().into(), out);
     });
+}
+
+/// ESEARCH with `ret-data-removefrom` and `ret-data-addto` (RFC 5267 §5)
+pub(super) fn push_context_update(update: &ContextUpdate, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"ESEARCH");
+    push_correlator(&update.tag, out);
+    if update.uid {
+        out.extend_from_slice(b" UID");
+    }
+    for (name, pairs) in [
+        (&b" REMOVEFROM "[..], &update.removed),
+        (b" ADDTO ", &update.added),
+    ] {
+        if pairs.is_empty() {
+            continue;
+        }
+        out.extend_from_slice(name);
+        push_list(pairs, out, |pair, out| {
+            push_number(pair.position.into(), out);
+            out.push(b' ');
+            push_ranges(pair.messages.iter().cloned(), out);
+        });
+    }
 }

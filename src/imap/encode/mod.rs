@@ -51,6 +51,7 @@ pub(crate) fn untagged(response: &Untagged, utf8: bool, out: &mut Vec<u8>) {
         }
         Untagged::Search(numbers, mod_seq) => mailbox::push_search(numbers, *mod_seq, out),
         Untagged::ESearch(result) => mailbox::push_esearch(result, out),
+        Untagged::ContextUpdate(update) => mailbox::push_context_update(update, out),
         Untagged::UidBatches { tag, batches } => mailbox::push_uid_batches(tag, batches, out),
         Untagged::Exists(messages) => push_numbered(*messages, b" EXISTS", out),
         Untagged::Recent(messages) => push_numbered(*messages, b" RECENT", out),

@@ -95,6 +95,10 @@ fn push_code(code: &Code, out: &mut Vec<u8>) {
             out.push(b' ');
             push_ranges(set.iter().cloned(), out);
         }
+        Code::NoUpdate(tag) => {
+            out.push(b' ');
+            push_string(tag.as_str().as_bytes(), false, out);
+        }
         Code::UidNext(uid) => push_value(uid.value().into(), out),
         Code::UidValidity(validity) => push_value(validity.value().into(), out),
         Code::Unseen(seq_num) => push_value(seq_num.value().into(), out),
@@ -146,6 +150,7 @@ const fn name(code: &Code) -> &'static str {
         Code::Modified(_) => "MODIFIED",
         Code::NonExistent => "NONEXISTENT",
         Code::NoPerm => "NOPERM",
+        Code::NoUpdate(_) => "NOUPDATE",
         Code::NotSaved => "NOTSAVED",
         Code::OverQuota => "OVERQUOTA",
         Code::Parse => "PARSE",

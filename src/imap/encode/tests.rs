@@ -10,7 +10,9 @@ use crate::imap::types::command::CommandBody;
 use crate::imap::types::core::Tag;
 use crate::imap::types::fetch::{FetchItem, Section, SectionText};
 use crate::imap::types::list::{ListAttribute, StatusItem};
-use crate::imap::types::response::{Code, Condition, ESearch, FlagList, ListEntry, Text};
+use crate::imap::types::response::{
+    Code, Condition, ContextUpdate, ESearch, FlagList, ListEntry, Moved, Text,
+};
 use crate::imap::types::sequence::PartialRange;
 use crate::mailbox::flag::{Flags, Keyword, KeywordTable, SystemFlag};
 use crate::mailbox::id::{ModSeq, SeqNum, Uid, UidValidity};
@@ -292,6 +294,42 @@ fn mailbox_responses() {
     let umlaut = Untagged::List(entry(vec![], Some('/'), "Entwürfe"));
     assert_eq!(shown(&umlaut, true), "* LIST () \"/\" \"Entwürfe\"\r\n");
     assert_eq!(shown(&umlaut, false), "* LIST () \"/\" {9}\r\nEntwürfe\r\n");
+}
+
+#[test]
+fn context_updates() {
+    let moved = |position, messages| Moved { position, messages };
+    let update = |uid, removed, added| {
+        Untagged::ContextUpdate(ContextUpdate {
+            tag: Tag::new("B01").unwrap(),
+            uid,
+            removed,
+            added,
+        })
+    };
+    let both = update(
+        false,
+        vec![moved(2, vec![7..=7])],
+        vec![moved(1, vec![2..=3, 9..=9]), moved(8, vec![12..=12])],
+    );
+    assert_eq!(
+        shown(&both, false),
+        "* ESEARCH (TAG \"B01\") REMOVEFROM (2 7) ADDTO (1 2:3,9 8 12)\r\n"
+    );
+    let added = update(true, Vec::new(), vec![moved(1, vec![32768..=32769])]);
+    assert_eq!(
+        shown(&added, false),
+        "* ESEARCH (TAG \"B01\") UID ADDTO (1 32768:32769)\r\n"
+    );
+    let refused = Text {
+        code: Some(Code::NoUpdate(Tag::new("B02").unwrap())),
+        text: "Too many".into(),
+    };
+    let refused = Untagged::Status(Condition::No, refused);
+    assert_eq!(
+        shown(&refused, false),
+        "* NO [NOUPDATE \"B02\"] Too many\r\n"
+    );
 }
 
 #[test]

@@ -184,6 +184,7 @@ fn arguments<'a>(name: &str, uid: bool, input: &'a [u8]) -> Option<ParseResult<'
         }
         ("SEARCH", uid) => search::search(uid)(input),
         ("FETCH", uid) => fetch::fetch(uid)(input),
+        ("CANCELUPDATE", false) => search::cancel_update(input),
         ("UIDBATCHES", false) => map(sequence::uid_batches, CommandBody::UidBatches).parse(input),
         ("STORE", uid) => map(store::store(uid), CommandBody::Store).parse(input),
         ("COPY", uid) => transfer(input, |set, mailbox| CommandBody::Copy {

@@ -21,6 +21,7 @@ use nom::branch::alt;
 use nom::bytes::complete::take_while1;
 use nom::character::complete::char as octet;
 use nom::combinator::{cut, map, opt, peek, verify};
+use nom::multi::many1;
 use nom::sequence::preceded;
 
 /// Deepest nesting of NOT, OR and parentheses, where it is not a chain of the same.
@@ -28,6 +29,9 @@ pub(crate) const MAX_DEPTH: usize = 50;
 
 /// Most criteria in one SEARCH.
 pub(crate) const MAX_KEYS: usize = 4096;
+
+/// Most tags in one CANCELUPDATE.
+const MAX_CANCELLED_TAGS: usize = 64;
 
 /// Most sets of messages in one SEARCH: each of them may name every message.
 pub(crate) const MAX_SETS: usize = 128;
@@ -64,6 +68,8 @@ fn search_returns(input: &[u8]) -> ParseResult<'_, SearchReturns> {
             ReturnOption::All => returns.all = true,
             ReturnOption::Count => returns.count = true,
             ReturnOption::Save => returns.save = true,
+            ReturnOption::Update => returns.update = true,
+            ReturnOption::Context => returns.context = true,
             ReturnOption::Partial(window) => {
                 if returns.partial.replace(window).is_some() {
                     return fail(input, "PARTIAL once");
@@ -90,11 +96,16 @@ enum ReturnOption {
     Count,
     /// SAVE
     Save,
+    /// UPDATE
+    Update,
+    /// CONTEXT
+    Context,
     /// PARTIAL
     Partial(PartialRange),
 }
 
-/// `search-return-opt = "MIN" / "MAX" / "ALL" / "COUNT" / "SAVE" / "PARTIAL" SP partial-range` (RFC 9051 §9, RFC 9394 §4)
+/// `search-return-opt = "MIN" / "MAX" / "ALL" / "COUNT" / "SAVE" / "UPDATE" / "CONTEXT" / "PARTIAL" SP partial-range` (RFC 9051 §9,
+/// RFC 5267 §5, RFC 9394 §4)
 fn search_return_opt(input: &[u8]) -> ParseResult<'_, ReturnOption> {
     let (rest, name) = named("a return option", name).parse(input)?;
     let option = match name.as_str() {
@@ -103,10 +114,21 @@ fn search_return_opt(input: &[u8]) -> ParseResult<'_, ReturnOption> {
         "ALL" => ReturnOption::All,
         "COUNT" => ReturnOption::Count,
         "SAVE" => ReturnOption::Save,
+        "UPDATE" => ReturnOption::Update,
+        "CONTEXT" => ReturnOption::Context,
         "PARTIAL" => return map(after_sp(partial_range), ReturnOption::Partial).parse(rest),
         _ => return fail(input, "return options of SEARCH that are offered"),
     };
     Ok((rest, option))
+}
+
+/// `cancel-update = "CANCELUPDATE" 1*(SP quoted)` (RFC 5267 §5); what follows the name
+pub(super) fn cancel_update(input: &[u8]) -> ParseResult<'_, CommandBody> {
+    let (rest, tags) = many1(after_sp(named("a tag in quotes", quoted))).parse(input)?;
+    if tags.len() > MAX_CANCELLED_TAGS {
+        return fail(rest, "fewer tags");
+    }
+    Ok((rest, CommandBody::CancelUpdate(tags)))
 }
 
 /// A criterion and how deep it nests.

@@ -55,6 +55,7 @@ const GOOD: &[(&str, &str)] = &[
         "EXAMINE a (condstore)",
         "Examine(Select { mailbox: MailboxArg(<a>), condstore: true, qresync: None })",
     ),
+    ("CANCELUPDATE \"A1\" \"A2\"", "CancelUpdate([<A1>, <A2>])"),
     (
         "uidbatches 2000",
         "UidBatches(UidBatches { messages: 2000, batches: None })",
@@ -207,6 +208,8 @@ const BAD: &[(&str, &str)] = &[
         "STORE 1 FLAGS (\\Foo)",
         "STORE: expected \\Answered, \\Flagged, \\Deleted, \\Seen, \\Draft or a keyword without backslash",
     ),
+    ("CANCELUPDATE", "CANCELUPDATE: expected a blank"),
+    ("CANCELUPDATE A1", "CANCELUPDATE: expected a tag in quotes"),
     ("UIDBATCHES", "UIDBATCHES: expected a blank"),
     ("UIDBATCHES 0", "UIDBATCHES: expected a number above 0"),
     (

@@ -62,6 +62,8 @@ pub(super) enum Job {
     Upload(Upload),
     /// Look whether there is something new.
     Idle(Idle),
+    /// Look what became of search results, before a command ends.
+    Finish(Box<Finish>),
 }
 
 impl Job {
@@ -72,7 +74,7 @@ impl Job {
             Self::Open(opening) => Some(&opening.tag),
             Self::Reading(reading) => Some(&reading.tag),
             Self::Upload(upload) => Some(&upload.tag),
-            Self::Idle(_) => None,
+            Self::Idle(_) | Self::Finish(_) => None,
         }
     }
 
@@ -80,7 +82,11 @@ impl Job {
     pub(super) const fn is_within_literal(&self) -> bool {
         match self {
             Self::Reading(reading) => reading.cursor.is_within_literal(),
-            Self::Command(_) | Self::Open(_) | Self::Upload(_) | Self::Idle(_) => false,
+            Self::Command(_)
+            | Self::Open(_)
+            | Self::Upload(_)
+            | Self::Idle(_)
+            | Self::Finish(_) => false,
         }
     }
 }
@@ -156,6 +162,8 @@ pub(super) struct Finish {
     pub(super) pending: Pending,
     pub(super) tagged: Option<Tagged>,
     pub(super) bye: Option<Text>,
+    /// Search results that changed are told of another time: the volume takes no work.
+    pub(super) updates_later: bool,
 }
 
 impl Finish {

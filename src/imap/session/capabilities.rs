@@ -26,6 +26,7 @@ const AFTER_LOGIN: &[&str] = &[
     "ESEARCH",
     "SEARCHRES",
     "PARTIAL",
+    "CONTEXT=SEARCH",
     "UIDBATCHES",
     "LIST-EXTENDED",
     "LIST-STATUS",

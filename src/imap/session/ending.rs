@@ -30,6 +30,7 @@ impl Session {
             pending: Pending::default(),
             tagged: Some(tagged(tag, row.name, result)),
             bye: self.patience_with_mistakes(),
+            updates_later: false,
         };
         if is_gone {
             finish.bye = self.lose_mailbox(&mut finish.pending);
@@ -61,13 +62,16 @@ impl Session {
         Some(plain("Mailbox was deleted"))
     }
 
-    pub(super) fn finish(&mut self, mut finish: Finish, out: &mut Vec<u8>) {
+    pub(super) fn finish(&mut self, mut finish: Box<Finish>, out: &mut Vec<u8>) {
         let dialect = self.dialect;
         let selected = self.state.selected();
         if finish.pending.advance(selected, dialect, out) == Progress::More {
-            self.activity = Activity::Finish(Box::new(finish));
+            self.activity = Activity::Finish(finish);
             return;
         }
+        let Some(mut finish) = self.finish_updates(finish, out) else {
+            return;
+        };
         if let Some(selected) = self.state.selected()
             && let Some(mod_seq) = finish.pending.mod_seq_due(selected, dialect)
         {
@@ -90,6 +94,7 @@ impl Session {
             pending: Pending::default(),
             tagged: None,
             bye,
+            updates_later: false,
         };
         match tag {
             Some(tag) => {

@@ -8,6 +8,7 @@ use super::reply::{CommandError, Completed, plain};
 use super::run::NextLine;
 use super::sync::Pending;
 use super::table::Row;
+use super::updates::Updates;
 use super::{Progress, Session, State};
 use crate::imap::encode;
 use crate::imap::types::core::Tag;
@@ -98,6 +99,22 @@ impl Session {
     }
 
     fn look_for_news(&mut self, mut idle: Idle, now: Instant, out: &mut Vec<u8>) -> Option<Step> {
+        let updates = if idle.failed {
+            Updates::Told
+        } else {
+            self.tell_updates(out)
+        };
+        match updates {
+            Updates::Told => {}
+            Updates::More => {
+                self.activity = Activity::Idle(Box::new(idle));
+                return None;
+            }
+            Updates::NeedDisk => {
+                self.activity = Activity::Work(Box::new(Job::Idle(idle)));
+                return None;
+            }
+        }
         if let State::Selected(_, selected) = &mut self.state {
             if !idle.looked && !selected.mailbox.is_current() {
                 self.activity = Activity::Work(Box::new(Job::Idle(idle)));
@@ -141,7 +158,14 @@ impl Session {
     }
 
     /// Looks at the disk, on a thread of the volume.
-    pub(super) fn look(&mut self, mut idle: Idle) {
+    pub(super) fn look(&mut self, mut idle: Idle, out: &mut Vec<u8>) {
+        if let State::Selected(_, selected) = &self.state
+            && selected.contexts.is_due()
+        {
+            self.work_on_updates(out);
+            self.activity = Activity::Idle(Box::new(idle));
+            return;
+        }
         let seen = match &self.state {
             State::Selected(_, selected) => selected.mailbox.refresh(selected.intake()),
             State::NotAuthenticated | State::Authenticated(_) | State::Logout => Ok(()),
@@ -154,6 +178,7 @@ impl Session {
                     pending,
                     tagged: None,
                     bye: Some(bye),
+                    updates_later: false,
                 }));
                 return;
             }

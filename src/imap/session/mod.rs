@@ -26,11 +26,13 @@ mod run;
 pub(crate) mod sync;
 pub(crate) mod table;
 mod unauthenticate;
+mod updates;
 mod upload;
 pub(crate) mod vanished;
 mod work;
 
 use super::commands::fetch::LastMessage;
+use super::commands::search::Contexts;
 use super::commands::uid_batches::Batches;
 use super::encode::fetch::MessageNumber;
 use super::flow::Flow;
@@ -129,6 +131,8 @@ pub(crate) struct Selected {
     pub(crate) told_keywords: usize,
     /// The message that FETCH may be asked for again.
     pub(crate) last_message: LastMessage,
+    /// Searches that are kept up to date.
+    pub(crate) contexts: Contexts,
     /// What UIDBATCHES has told.
     pub(crate) batches: Batches,
 }
@@ -161,6 +165,7 @@ impl Selected {
             saved: UidSet::new(),
             told_keywords,
             last_message: LastMessage::default(),
+            contexts: Contexts::default(),
             batches: Batches::default(),
         }
     }

@@ -7,7 +7,7 @@ use super::reply::{CommandError, Completed, Responses, plain, tagged, text};
 use super::sync::tell_new_keywords;
 use super::table::{Disk, Legal, Row, UNKNOWN, names_numbers, row};
 use super::upload::Upload;
-use super::{Session, State};
+use super::{Selected, Session, State};
 use crate::imap::commands::fetch::FetchCursor;
 use crate::imap::commands::list::ListCursor;
 use crate::imap::commands::search::SearchCursor;
@@ -89,7 +89,7 @@ impl Session {
             Activity::Upload(upload) => self.continue_upload(*upload, out),
             Activity::Idle(idle) => self.continue_idle(*idle, now, out),
             Activity::Finish(finish) => {
-                self.finish(*finish, out);
+                self.finish(finish, out);
                 None
             }
             Activity::TlsAgreed => {
@@ -254,6 +254,10 @@ impl Session {
                         SearchCursor::new(uid, tag, search, now, selected, &dialect)
                     },
                 )?))
+            }
+            CommandBody::CancelUpdate(tags) => {
+                let cancel = |selected: &mut Selected, _| selected.contexts.cancel(&tags);
+                (None, self.with_selected(cancel)?)
             }
             CommandBody::UidBatches(command) => {
                 let mut out = self.responses(out);

@@ -8,17 +8,20 @@ use super::vanished::Vanished;
 use super::{Dialect, Progress, Selected};
 use crate::imap::commands::messages::collapse;
 use crate::imap::encode::fetch::FetchWriter;
-use crate::imap::types::response::{Code, Condition, FlagList, Untagged};
+use crate::imap::types::response::{Code, Condition, ContextUpdate, FlagList, Untagged};
 use crate::mailbox::flag::{KeywordTable, SystemFlag};
-use crate::mailbox::id::ModSeq;
+use crate::mailbox::id::{ModSeq, Uid};
 use crate::mailbox::messages::Messages;
 use crate::mailbox::view::{Changes, Expunges};
 use crate::protocol::HIGH_WATER_OCTETS;
+use std::collections::VecDeque;
 
 /// Changes that the view has taken in and the client has not heard of yet.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     first: Option<Box<Untagged>>,
+    /// Results of searches that are expunged; told before that.
+    updates: VecDeque<ContextUpdate>,
     changes: Changes,
     with_uids: bool,
     told_expunges: usize,
@@ -56,10 +59,15 @@ impl Pending {
             ..Self::default()
         };
         if !is_current {
+            let known = selected.view.last_uid().map_or(0, Uid::value);
             let mut messages = selected.mailbox.write();
             pending.changes = selected
                 .view
                 .sync(&mut messages, expunges, !selected.read_only);
+            let arrived = selected.view.uids_within(known.saturating_add(1), u32::MAX);
+            pending.updates = selected
+                .contexts
+                .note(&pending.changes, arrived.map(|(_, uid)| uid));
             if dialect.tells_vanished() {
                 let gone = pending.changes.expunged.iter().rev();
                 pending.vanished = Vanished::now(collapse(gone.map(|(_, uid)| uid.value())));
@@ -82,6 +90,12 @@ impl Pending {
         let Some(selected) = selected else {
             return Progress::Done;
         };
+        while let Some(update) = self.updates.pop_front() {
+            Responses::new(dialect, out).push(&Untagged::ContextUpdate(update));
+            if out.len() >= HIGH_WATER_OCTETS {
+                return Progress::More;
+            }
+        }
         if self.vanished.advance(dialect, out) == Progress::More {
             return Progress::More;
         }

@@ -118,6 +118,7 @@ pub(crate) fn row(command: &CommandBody) -> &'static Row {
         C::Fetch { uid: true, .. } => "UID FETCH", Selected, Tell, Never;
         C::Store(Store { uid: false, .. }) => "STORE", Selected, Hold, Always;
         C::Store(Store { uid: true, .. }) => "UID STORE", Selected, Tell, Always;
+        C::CancelUpdate(_) => "CANCELUPDATE", Selected, Tell, Never; // RFC 5267 §4.3.5
         C::UidBatches(_) => "UIDBATCHES", Selected, Tell, Never; // RFC 10022 §3.1
         C::Copy { uid: false, .. } => "COPY", Selected, Tell, Always;
         C::Copy { uid: true, .. } => "UID COPY", Selected, Tell, Always;

@@ -50,7 +50,11 @@ impl Session {
                 Job::Open(opening) => self.open_account(opening),
                 Job::Reading(reading) => self.read_piece(*reading, out),
                 Job::Upload(upload) => self.write_upload(upload, out),
-                Job::Idle(idle) => self.look(idle),
+                Job::Idle(idle) => self.look(idle, out),
+                Job::Finish(finish) => {
+                    self.work_on_updates(out);
+                    self.activity = Activity::Finish(finish);
+                }
             },
             other => self.activity = other,
         }
@@ -70,6 +74,10 @@ impl Session {
                 Job::Reading(reading) => self.end(reading.tag, reading.row, Err(error)),
                 Job::Upload(upload) => self.abandon_upload(upload, error),
                 Job::Idle(idle) => self.look_later(idle),
+                Job::Finish(mut finish) => {
+                    finish.updates_later = true;
+                    self.activity = Activity::Finish(finish);
+                }
             },
             other => self.activity = other,
         }

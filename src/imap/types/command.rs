@@ -131,6 +131,8 @@ pub enum CommandBody {
         /// Which of those messages, and what besides.
         modifiers: FetchModifiers,
     },
+    /// CANCELUPDATE: tags (RFC 5267 §4.3.5)
+    CancelUpdate(Vec<Octets>),
     /// UIDBATCHES
     UidBatches(UidBatches),
     /// STORE or UID STORE

@@ -78,6 +78,8 @@ pub enum Code {
     NonExistent,
     /// NOPERM
     NoPerm,
+    /// NOUPDATE tag: the search is not kept up to date (RFC 5267 §4.3.1)
+    NoUpdate(Tag),
     /// NOTSAVED
     NotSaved,
     /// OVERQUOTA
@@ -151,6 +153,8 @@ pub enum Untagged {
     Search(Vec<u32>, Option<ModSeq>),
     /// `* ESEARCH …`
     ESearch(ESearch),
+    /// `* ESEARCH …` that tells how the results of an earlier search changed (RFC 5267 §4.3)
+    ContextUpdate(ContextUpdate),
     /// `* UIDBATCHES …`: ranges with their high ends first, falling (RFC 10022 §3.1.2)
     UidBatches {
         /// The command's tag.
@@ -211,6 +215,28 @@ pub struct ESearch {
     pub mod_seq: Option<ModSeq>,
     /// PARTIAL: the window asked for, and what lies in it (RFC 9394 §3.1)
     pub partial: Option<(PartialRange, Vec<RangeInclusive<u32>>)>,
+}
+
+/// How the results of a search changed; what is removed is told first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContextUpdate {
+    /// The search's tag.
+    pub tag: Tag,
+    /// It was a UID SEARCH.
+    pub uid: bool,
+    /// REMOVEFROM; perhaps none
+    pub removed: Vec<Moved>,
+    /// ADDTO; perhaps none
+    pub added: Vec<Moved>,
+}
+
+/// Neighbours in a result list that come or go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// Where the first of them is or will be, from 1.
+    pub position: u32,
+    /// Numbers or UIDs, rising; at least one.
+    pub messages: Vec<RangeInclusive<u32>>,
 }
 
 /// The tagged end of a command.

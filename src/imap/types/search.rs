@@ -20,7 +20,7 @@ pub struct Search {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "five independent options of the RFC"
+    reason = "independent options of the RFC"
 )]
 pub struct SearchReturns {
     /// MIN
@@ -33,6 +33,10 @@ pub struct SearchReturns {
     pub count: bool,
     /// SAVE
     pub save: bool,
+    /// UPDATE (RFC 5267 §4.3)
+    pub update: bool,
+    /// CONTEXT (RFC 5267 §4.2): a hint, of which nothing follows here.
+    pub context: bool,
     /// PARTIAL: a window on what was found (RFC 9394 §3.1); never with ALL.
     pub partial: Option<PartialRange>,
 }

@@ -7,26 +7,30 @@
 //! A message that is gone matches nothing. One that cannot be read matches nothing either, and the command ends with NO after the
 //! result, so that one damaged file does not make a mailbox unsearchable.
 
+mod context;
 mod program;
 mod result;
 mod subject;
 
 use crate::encoding::charset;
 use crate::imap::encode;
-use crate::imap::session::reply::CommandError;
+use crate::imap::session::reply::{CommandError, text};
 use crate::imap::session::{Dialect, Progress, Selected};
 use crate::imap::types::core::Tag;
-use crate::imap::types::response::{ESearch, Untagged};
+use crate::imap::types::response::{Code, Condition, ESearch, Untagged};
 use crate::imap::types::search::{Search, SearchKey, SearchReturns};
 use crate::mailbox::backend;
 use crate::mailbox::id::{ModSeq, Uid};
 use crate::mailbox::messages::Messages;
 use crate::mailbox::uid_set::UidSet;
 use crate::protocol::HIGH_WATER_OCTETS;
-use program::{Cost, Program, Terms, bad_charset};
+use context::Context;
+use program::{Cost, Program, Terms, Test, bad_charset};
 use result::{Found, Order, extended, kept, numbers};
 use std::collections::VecDeque;
 use subject::{Facts, Subject};
+
+pub(crate) use context::Contexts;
 
 /// Messages of one piece where memory decides.
 const MAX_MESSAGES_A_PIECE: usize = 65_536;
@@ -81,8 +85,8 @@ impl SearchCursor {
     /// Begins a SEARCH. Touches no disk. `now` is in seconds since 1970, for OLDER and YOUNGER (RFC 5032).
     ///
     /// # Errors
-    /// [`CommandError::Bad`] for numbers that are not in the view, and for CHARSET after UTF8=ACCEPT (RFC 6855 §3). An unknown charset
-    /// is told by [`SearchCursor::advance`], since it empties what SAVE would have set.
+    /// [`CommandError::Bad`] for numbers that are not in the view, for CHARSET after UTF8=ACCEPT (RFC 6855 §3), and for UPDATE under a
+    /// tag that has updates already (RFC 5267 §4.3). An unknown charset is told by [`SearchCursor::advance`], since it empties what SAVE would have set.
     pub(crate) fn new(
         uid: bool,
         tag: &Tag,
@@ -95,6 +99,9 @@ impl SearchCursor {
             return Err(CommandError::bad(
                 "CHARSET is not allowed once UTF8=ACCEPT is enabled",
             ));
+        }
+        if search.returns.is_some_and(|returns| returns.update) && selected.contexts.has(tag) {
+            return Err(CommandError::bad("a search with this tag is updated"));
         }
         let given = search.charset.as_deref().unwrap_or(DEFAULT_CHARSET);
         let is_known = charset::is_known(given);
@@ -167,10 +174,9 @@ impl SearchCursor {
                 }
                 self.save(looked.is_ok(), selected);
                 looked?;
-                Answer {
-                    octets: self.response(selected, *dialect),
-                    sent: 0,
-                }
+                let mut octets = self.response(selected, *dialect);
+                self.open_context(selected, *dialect, &mut octets);
+                Answer { octets, sent: 0 }
             }
         };
         self.answer = answer.send(out);
@@ -219,16 +225,8 @@ impl SearchCursor {
                 let Some(uid) = next else {
                     break;
                 };
-                let Some(position) = messages.position(uid) else {
-                    continue;
-                };
-                self.batch.push_back(Facts {
-                    uid,
-                    flags: messages.flags_at(position),
-                    mod_seq: messages.mod_seq_at(position),
-                    recent: !dialect.rev2 && selected.view.is_recent(uid),
-                    size: messages.size_at(position),
-                });
+                self.batch
+                    .extend(Facts::of(uid, &messages, selected, dialect));
             }
         }
         self.batch.pop_front()
@@ -282,6 +280,26 @@ impl SearchCursor {
             } else {
                 UidSet::new()
             };
+        }
+    }
+
+    /// Keeps the results up to date from now on, where that was asked for and the search succeeds; tells if that cannot be.
+    fn open_context(&mut self, selected: &mut Selected, dialect: Dialect, out: &mut Vec<u8>) {
+        if !self.returns.is_some_and(|returns| returns.update) || self.failure.is_some() {
+            return;
+        }
+        let nothing = Program::Test(Test::Constant(false));
+        let is_open = selected.contexts.open(Context {
+            tag: self.tag.clone(),
+            uid: self.uid,
+            program: std::mem::replace(&mut self.program, nothing),
+            results: self.found.uids().clone(),
+            due: UidSet::new(),
+        });
+        if !is_open {
+            let code = Code::NoUpdate(self.tag.clone());
+            let refusal = Untagged::Status(Condition::No, text(code, "Too many updated searches"));
+            encode::untagged(&refusal, dialect.is_utf8(), out);
         }
     }
 

@@ -1,13 +1,13 @@
 //! A search as a program: sets resolved, texts decoded and folded, the cheap tests before the dear ones.
 
 use crate::encoding::charset;
-use crate::imap::commands::messages::resolve_uids;
+use crate::imap::commands::messages::{resolve_uids, uid_ranges};
 use crate::imap::session::Selected;
 use crate::imap::session::reply::CommandError;
 use crate::imap::types::response::Code;
 use crate::imap::types::search::{DateKind, DateTest, Day, SearchKey};
 use crate::imap::types::sequence::SequenceSet;
-use crate::mailbox::flag::{Flags, SystemFlag};
+use crate::mailbox::flag::{Flags, Keyword, KeywordTable, SystemFlag};
 use crate::mailbox::id::ModSeq;
 use crate::mailbox::messages::Messages;
 use crate::mailbox::uid_set::UidSet;
@@ -33,12 +33,16 @@ pub(super) enum Test {
     Constant(bool),
     /// All of these flags are set.
     Flags(Flags),
+    /// A keyword that the mailbox does not have.
+    Unknown(Keyword),
     /// `\Recent`
     Recent,
     /// The mod-sequence is this one or a later one.
     ChangedFrom(ModSeq),
     /// One of these messages.
     Among(UidSet),
+    /// A UID in one of these ranges, which rise.
+    Between(Vec<(u32, u32)>),
     /// RFC822.SIZE is above.
     Larger(u64),
     /// RFC822.SIZE is below.
@@ -121,7 +125,7 @@ impl Program {
             SearchKey::Keyword(keyword, set) => {
                 match terms.messages.keywords().position(&keyword) {
                     Some(index) => Self::flags(Flags::NONE.with_keyword(index), set),
-                    None => Self::Test(Test::Constant(!set)),
+                    None => Self::of(Test::Unknown(keyword), set),
                 }
             }
             SearchKey::New => Self::All(vec![
@@ -141,8 +145,41 @@ impl Program {
     }
 
     fn flags(flags: Flags, set: bool) -> Self {
-        let test = Self::Test(Test::Flags(flags));
-        if set { test } else { Self::Not(Box::new(test)) }
+        Self::of(Test::Flags(flags), set)
+    }
+
+    /// A test that must hold, or must not.
+    fn of(test: Test, holds: bool) -> Self {
+        let test = Self::Test(test);
+        if holds {
+            test
+        } else {
+            Self::Not(Box::new(test))
+        }
+    }
+
+    /// Recognizes keywords that the mailbox did not have before.
+    pub(super) fn learn(&mut self, keywords: &KeywordTable) {
+        match self {
+            Self::Test(test) => {
+                if let Test::Unknown(keyword) = test
+                    && let Some(index) = keywords.position(keyword)
+                {
+                    *test = Test::Flags(Flags::NONE.with_keyword(index));
+                }
+            }
+            Self::Not(inner) => inner.learn(keywords),
+            Self::All(parts) | Self::Any(parts) => {
+                for part in parts {
+                    part.learn(keywords);
+                }
+            }
+        }
+    }
+
+    /// True if something must be looked at that is not in memory.
+    pub(super) fn reads(&self) -> bool {
+        self.cost() > Cost::Memory
     }
 }
 
@@ -154,6 +191,8 @@ impl Test {
             | Self::Flags(_)
             | Self::Recent
             | Self::ChangedFrom(_)
+            | Self::Unknown(_)
+            | Self::Between(_)
             | Self::Among(_) => Cost::Memory,
             Self::Larger(_) | Self::Smaller(_) => Cost::Size,
             Self::Arrived(..) | Self::ArrivedUntil(_) | Self::ArrivedFrom(_) => Cost::Date,
@@ -185,6 +224,9 @@ impl Test {
             SearchKey::Larger(octets) => Self::Larger(octets),
             SearchKey::Smaller(octets) => Self::Smaller(octets),
             SearchKey::Sequence(set) => Self::Among(numbered(&set, terms.selected)?),
+            SearchKey::Uid(SequenceSet::Ranges(ranges)) => {
+                Self::Between(uid_ranges(&ranges, &terms.selected.view))
+            }
             SearchKey::Uid(set) => Self::Among(resolve_uids(&set, true, terms.selected)?),
             SearchKey::All
             | SearchKey::Flag(..)

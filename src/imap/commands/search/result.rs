@@ -26,7 +26,8 @@ impl Order {
     /// The order that result options allow: PARTIAL needs no more than its window reaches, and SAVE keeps no more than is told
     /// (RFC 9051 §6.4.4.1, RFC 9394 §3.2).
     pub(super) fn of(returns: Option<SearchReturns>) -> Self {
-        let Some(returns) = returns.filter(|returns| !returns.all && !returns.count) else {
+        let needs_all = |returns: &SearchReturns| returns.all || returns.count || returns.update;
+        let Some(returns) = returns.filter(|returns| !needs_all(returns)) else {
             return Self::All;
         };
         match (returns.min, returns.max, returns.partial) {
@@ -109,7 +110,7 @@ pub(super) fn extended(
             .count
             .then(|| u32::try_from(found.len()).unwrap_or(u32::MAX)),
         partial: returns.partial.map(|window| (window, windowed(window))),
-        all: if returns.all || !returns.tells() {
+        all: if returns.all || returns == SearchReturns::default() {
             all
         } else {
             Vec::new()
@@ -176,6 +177,13 @@ mod tests {
             (max, Order::Last(1)),
             (SearchReturns { max: true, ..min }, Order::FirstAndLast),
             (SearchReturns { count: true, ..min }, Order::All),
+            (
+                SearchReturns {
+                    update: true,
+                    ..min
+                },
+                Order::All,
+            ),
             (partial(early, none), Order::First(30)),
             (partial(early, min), Order::First(30)),
             (partial(early, max), Order::All),
@@ -208,6 +216,8 @@ mod tests {
                 count,
                 all,
                 save: true,
+                update: false,
+                context: false,
                 partial: Some(window(false, 3, 4)),
             };
             assert_eq!(kept(returns, &found), uids(expected), "{returns:?}");

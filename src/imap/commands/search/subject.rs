@@ -3,10 +3,12 @@
 use super::program::{Program, Test};
 use crate::encoding::date::{civil_day, parse_message_date};
 use crate::imap::commands::open_message::OpenMessage;
+use crate::imap::session::{Dialect, Selected};
 use crate::imap::types::search::{DateTest, Day};
 use crate::mailbox::backend::{self, Mailbox};
 use crate::mailbox::flag::Flags;
 use crate::mailbox::id::{ModSeq, Uid};
+use crate::mailbox::messages::Messages;
 use crate::message::structure::Message;
 use crate::message::{header, text};
 
@@ -23,6 +25,25 @@ pub(super) struct Facts {
     pub(super) recent: bool,
     /// RFC822.SIZE, if it is known.
     pub(super) size: Option<u64>,
+}
+
+impl Facts {
+    /// Those of a message that is there.
+    pub(super) fn of(
+        uid: Uid,
+        messages: &Messages,
+        selected: &Selected,
+        dialect: Dialect,
+    ) -> Option<Self> {
+        let position = messages.position(uid)?;
+        Some(Self {
+            uid,
+            flags: messages.flags_at(position),
+            mod_seq: messages.mod_seq_at(position),
+            recent: !dialect.rev2 && selected.view.is_recent(uid),
+            size: messages.size_at(position),
+        })
+    }
 }
 
 /// A message and what was read of it.
@@ -87,7 +108,13 @@ impl<'a> Subject<'a> {
             Test::Flags(flags) => self.facts.flags.contains(*flags),
             Test::Recent => self.facts.recent,
             Test::ChangedFrom(mod_seq) => self.facts.mod_seq >= *mod_seq,
+            Test::Unknown(_) => false,
             Test::Among(uids) => uids.contains(self.facts.uid),
+            Test::Between(ranges) => {
+                let uid = self.facts.uid.value();
+                let at = ranges.partition_point(|(_, last)| *last < uid);
+                ranges.get(at).is_some_and(|(first, _)| *first <= uid)
+            }
             Test::Larger(octets) => self.size()? > *octets,
             Test::Smaller(octets) => self.size()? < *octets,
             Test::Arrived(test, day) => compare(*test, civil_day(self.date()?), *day),
