@@ -216,6 +216,34 @@ fn a_job_that_hangs_is_told_to_its_user_and_logged() {
 }
 
 #[test]
+fn a_spool_robbed_of_its_messages_is_temporary_trouble() {
+    let fixture = Fixture::start(support::NEVER);
+    let mut anna = fixture.imap("anna@one");
+    anna.send("b append inbox (\\seen) {3+}\r\nx\r\n\r\n");
+    assert!(anna.line().starts_with("b OK [APPENDUID "));
+    assert!(tagged(&mut anna, "c logout").starts_with("c OK"));
+    let spool = fixture.directory.path().join("one/anna");
+    std::fs::rename(spool.join("cur"), spool.join("away")).unwrap();
+
+    let mut imap = fixture.connect(Service::Imap);
+    let answer = tagged(&mut imap, &format!("a login anna@one {PASSWORD}"));
+    assert!(answer.starts_with("a NO [UNAVAILABLE]"), "{answer}");
+    let mut pop3 = fixture.connect(Service::Pop3);
+    assert!(pop3.ask("USER anna@one").starts_with("+OK"));
+    let answer = pop3.ask(&format!("PASS {PASSWORD}"));
+    assert!(answer.starts_with("-ERR [SYS/TEMP]"), "{answer}");
+    assert!(!spool.join("cur").exists());
+
+    std::fs::rename(spool.join("away"), spool.join("cur")).unwrap();
+    let mut anna = fixture.imap("anna@one");
+    assert!(tagged(&mut anna, "b select inbox").starts_with("b OK"));
+    assert_eq!(
+        anna.ask("c uid fetch 1 flags"),
+        "* 1 FETCH (UID 1 FLAGS (\\Seen \\Recent))"
+    );
+}
+
+#[test]
 fn a_compressed_message_is_served_in_both_protocols() {
     let fixture = Fixture::start(support::NEVER);
     let mut anna = fixture.imap("anna@one");
@@ -254,7 +282,10 @@ fn a_compressed_message_is_served_in_both_protocols() {
         b"Subject: packed\r\n\r\nneedle in a body\r\n.\r\n"
     );
     let answer = pop3.ask("RETR 2");
-    assert!(answer.starts_with("-ERR [SYS/PERM]"), "{answer}");
+    assert!(
+        answer.starts_with("-ERR [SYS/PERM] message 2 cannot be read"),
+        "{answer}"
+    );
     assert!(pop3.ask("NOOP").starts_with("+OK"));
 }
 

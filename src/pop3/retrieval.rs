@@ -166,6 +166,9 @@ fn has_ascii_header(message: &mut dyn Message) -> Result<bool, Error> {
 fn refusal(error: &Error, number: MessageNumber) -> Reply {
     match error {
         Error::Expunged => Reply::err(Text::Gone).about(number),
+        Error::Corrupt | Error::Cannot(_) => {
+            Reply::coded(Code::SysPerm, Text::Unreadable).about(number)
+        }
         error => store_refusal(error),
     }
 }

@@ -152,6 +152,8 @@ texts! {
     StorageUnavailable: "mail storage is unavailable for the moment", "der Speicher ist im Augenblick nicht erreichbar";
     /// Damage.
     Damaged: "maildrop needs a repair by the administrator", "das Postfach muss vom Verwalter repariert werden";
+    /// A message that is damaged, or in a form that is not read here.
+    Unreadable: "message {} cannot be read, the administrator must look at it", "Nachricht {} ist nicht lesbar, der Verwalter muss sie ansehen";
     /// No such command.
     UnknownCommand: "unknown command", "unbekannter Befehl";
     /// Arguments.
