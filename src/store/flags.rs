@@ -8,7 +8,7 @@ use super::open_mailbox::{Disk, MAX_LOOKUPS, OpenMailbox, sync_places};
 use super::spool::{Place, Spool, move_file};
 use crate::mailbox::backend::{Error, FlagChange, Intake, Result, Stored};
 use crate::mailbox::flag::{FlagAction, Flags, Keyword, NamedFlags};
-use crate::mailbox::id::Uid;
+use crate::mailbox::id::{ModSeq, Uid};
 use crate::mailbox::uid_set::UidSet;
 use std::collections::BTreeMap;
 use std::io;
@@ -46,23 +46,7 @@ impl OpenMailbox {
     ) -> Result<Stored> {
         let given = self.given_flags(disk, change)?;
         let mut stored = Stored::default();
-        let mut rest = UidSet::new();
-        {
-            let messages = self.read();
-            for uid in uids.iter() {
-                let Some(at) = messages.position(uid) else {
-                    continue;
-                };
-                let is_late = change
-                    .unchanged_since
-                    .is_some_and(|since| messages.mod_seq_at(at) > since);
-                if is_late {
-                    stored.modified.insert(uid);
-                } else {
-                    rest.insert(uid);
-                }
-            }
-        }
+        let mut rest = self.take_modified(uids, change.unchanged_since, &mut stored);
         let spool = self.spool();
         let mut all = Round::default();
         let mut outcome = Ok(());
@@ -82,7 +66,8 @@ impl OpenMailbox {
             if outcome.is_err() {
                 break;
             }
-            if lookup + 1 == MAX_LOOKUPS {
+            rest = self.take_modified(&rest, change.unchanged_since, &mut stored);
+            if lookup + 1 == MAX_LOOKUPS && !rest.is_empty() {
                 outcome = Err(Error::Unavailable);
             }
         }
@@ -98,6 +83,28 @@ impl OpenMailbox {
         }
         outcome.and(synced)?;
         Ok(stored)
+    }
+
+    /// Notes which messages fail UNCHANGEDSINCE, and returns the others, without those that are gone.
+    fn take_modified(
+        &self,
+        uids: &UidSet,
+        unchanged_since: Option<ModSeq>,
+        stored: &mut Stored,
+    ) -> UidSet {
+        let messages = self.read();
+        let mut rest = UidSet::new();
+        for uid in uids.iter() {
+            let Some(at) = messages.position(uid) else {
+                continue;
+            };
+            if unchanged_since.is_some_and(|since| messages.mod_seq_at(at) > since) {
+                stored.modified.insert(uid);
+            } else {
+                rest.insert(uid);
+            }
+        }
+        rest
     }
 
     /// The flags of a change as positions; keywords that are new here get one, unless they are to be removed.

@@ -1,7 +1,7 @@
 //! Other programs and other processes at work in the same spool.
 
 use super::spool::{Spool, change, flags, name, octets, picture, set, uid, uids};
-use restante::mailbox::backend::{Account, Error, Intake, Mailbox};
+use restante::mailbox::backend::{Account, Error, FlagChange, Intake, Mailbox};
 use restante::mailbox::flag::{FlagAction, SystemFlag};
 use restante::mailbox::id::Uid;
 use restante::mailbox::uid_set::UidSet;
@@ -112,6 +112,16 @@ fn other_programs_may_rename_and_remove() {
             (4, "\\Deleted".to_owned()),
         ]
     );
+    // on condition that nobody has changed them, what another program has just renamed is left alone
+    let seen = change(FlagAction::Add, flags(&[SystemFlag::Seen]));
+    let conditional = FlagChange {
+        unchanged_since: Some(inbox.read().highest_mod_seq()),
+        ..seen
+    };
+    spool.rename_with_flags(&path(4), "FT");
+    let stored = inbox.store(&set(&[4]), &conditional).unwrap();
+    assert_eq!((stored.modified, stored.mod_seq), (set(&[4]), None));
+    assert_eq!(picture(&*inbox)[2], (4, "\\Flagged \\Deleted".to_owned()));
     // unknown letters stay
     spool.rename_with_flags(&path(4), "PTx");
     inbox

@@ -38,6 +38,10 @@ pub(crate) fn store(
     if messages.is_empty() {
         return Ok((None, Completed::PLAIN));
     }
+    if command.unchanged_since.is_some() && !selected.mailbox.is_current() {
+        // what other programs have changed meanwhile fails the test too
+        selected.mailbox.refresh(selected.intake())?;
+    }
     let change = FlagChange {
         action: command.action,
         flags: command.flags.clone(),

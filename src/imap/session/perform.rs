@@ -263,7 +263,7 @@ impl Session {
 
 impl Selected {
     /// Whether a look at the disk takes messages out of `new/`.
-    pub(super) const fn intake(&self) -> Intake {
+    pub(crate) const fn intake(&self) -> Intake {
         if self.read_only {
             Intake::Look
         } else {
