@@ -20,6 +20,7 @@ impl OpenMailbox {
         if !disk.is_loaded {
             self.load(&mut disk, Intake::Look)?;
         }
+        self.show_others(&mut disk)?;
         let spool = self.spool();
         let mut removed = UidSet::new();
         let mut rest = uids.clone();

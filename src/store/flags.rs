@@ -34,6 +34,7 @@ impl OpenMailbox {
         if !disk.is_loaded {
             self.load(&mut disk, Intake::Look)?;
         }
+        self.show_others(&mut disk)?;
         self.change_flags_with(&mut disk, uids, change)
     }
 

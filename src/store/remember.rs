@@ -14,6 +14,7 @@ use super::open_mailbox::{Disk, OpenMailbox};
 use super::scan::Stamp;
 use super::spool::Place;
 use crate::index::{Delta, Found, Index, Key, Record, Version, What, encode};
+use crate::mailbox::backend::Result;
 use crate::mailbox::flag::Flags;
 use crate::mailbox::id::{ModSeq, Uid, UidValidity};
 use crate::mailbox::messages::Messages;
@@ -155,6 +156,21 @@ impl OpenMailbox {
         if !is_current {
             self.change(disk, |_| ());
         }
+    }
+
+    /// Before a change that is no look: shows what other processes did. A client of ours must not be told of a mod-sequence above that of a
+    /// message that it has not been shown, or it would miss the message when it resynchronises with the other process.
+    ///
+    /// # Errors
+    /// As [`OpenMailbox::look`].
+    pub(super) fn show_others(&self, disk: &mut Disk) -> Result<()> {
+        if disk.is_loaded {
+            self.catch_up(disk);
+        }
+        if disk.memory.is_flags_suspect {
+            self.find_again(disk)?;
+        }
+        Ok(())
     }
 
     /// Makes the messages of what the first look found and what is remembered.

@@ -68,6 +68,7 @@ impl OpenMailbox {
             return self.copy_and_remove(uids, target);
         }
         let (mut source_disk, mut target_disk) = lock_both(self, target)?;
+        self.show_others(&mut source_disk)?;
         let mut transfer = Transfer {
             source: self,
             target,
