@@ -195,6 +195,54 @@ fn check_finds_a_missing_certificate_and_a_key_that_others_can_read() {
 }
 
 #[test]
+fn check_says_nothing_good_of_a_key_that_is_not_there() {
+    let place = Place::new();
+    fs::remove_file(place.path("key.pem")).unwrap();
+    let (status, text) = place.config("check", "");
+    assert_eq!(status, 3, "{text}");
+    assert!(!text.contains("rights of"), "{text}");
+}
+
+#[test]
+fn check_finds_two_listeners_at_one_place() {
+    let place = Place::new();
+    let listener =
+        |at: &str| format!("[[listeners]]\n{at}\nprotocol = \"pop3\"\ntls = \"implicit\"\n");
+    let same = format!("address = \"127.0.0.1:{}\"", place.port);
+    place.fails(&listener(&same), "two listeners have \"127.0.0.1:");
+    let passed = listener("systemd = \"imaps\"").repeat(2);
+    place.fails(&passed, "listeners.systemd: two listeners have \"imaps\"");
+    // the system chooses another port each time
+    let (status, text) = place.config("check", &listener("address = \"127.0.0.1:0\"").repeat(2));
+    assert_eq!(status, 0, "{text}");
+}
+
+#[test]
+fn check_names_the_listener_where_nobody_could_log_in() {
+    let place = Place::new();
+    place.fails(
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\nprotocol = \"pop3\"\ntls = \"none\"\n",
+        "nobody can log in at \"127.0.0.1:0\"",
+    );
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let place = Place::new();
+    place.config("show", "");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = std::process::Command::new(assert_cmd::cargo::cargo_bin!("restante"))
+        .args(["config", "show", "--config"])
+        .arg(place.path("restante.toml"))
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
 fn check_finds_a_missing_spool_directory() {
     let place = Place::new();
     fs::remove_dir(place.path("spool")).unwrap();
@@ -215,6 +263,10 @@ fn check_finds_values_that_only_a_layer_can_read() {
     place.fails("[pop3]\nunique_ids = \"nonsense\"\n", "pop3.unique_ids");
     place.fails("[pop3]\nlanguage = \"xx\"\n", "pop3.language");
     place.fails("[log]\nlevel = \"info,,=\"\n", "log");
+    place.fails(
+        "[log]\nlevel = \"verbose\"\n",
+        "\"verbose\" is none of error,",
+    );
     place.fails("[process]\nuser = \"no-such-user\"\n", "no-such-user");
 }
 

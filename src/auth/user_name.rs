@@ -16,7 +16,8 @@ pub struct UserName(Arc<str>);
 /// Why a text is not an account's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a user name has at most 320 octets: letters, digits and .-_+=@'!#&~ and begins with a letter, digit or underscore"
+    "a user name has at most 320 octets: letters, digits and .-_+=@'!#&~, one @ at most, on both sides of it a letter, digit or underscore first, \
+     no two dots side by side and none at the end"
 )]
 pub struct InvalidUserName;
 

@@ -4,7 +4,7 @@
 //! So a right that the server will lack is found here. Nothing is made or changed. A path that does not answer is named, and the rest looked at.
 
 use super::look::Patience;
-use super::{ExitStatus, Failure, settings, with_causes};
+use super::{ExitStatus, Failure, print, settings, with_causes};
 use crate::auth::credential::Credential;
 use crate::auth::database::{CredentialStore as _, Database};
 use crate::config::load::Loaded;
@@ -52,16 +52,17 @@ impl Findings {
 }
 
 /// Looks at everything that the configuration names, and prints what it finds.
-#[expect(clippy::print_stdout, reason = "this is what was asked for")]
 pub(super) fn run(loaded: &Loaded) -> Result<(), Failure> {
     let findings = look(&loaded.config, Patience::USUAL);
+    let mut lines = Vec::new();
     for (mark, texts) in [
         ("ok    ", &findings.good),
         ("NOTE  ", &findings.notes),
         ("WRONG ", &findings.bad),
     ] {
-        texts.iter().for_each(|text| println!("{mark} {text}"));
+        lines.extend(texts.iter().map(|text| format!("{mark} {text}")));
     }
+    print(&lines)?;
     match findings.bad.len() {
         0 => Ok(()),
         wrong => Err(Failure::new(
@@ -192,7 +193,11 @@ fn certificate(pair: CertificateFiles, findings: &mut Findings) {
             Some(end) => certificate_end(&what, end, findings),
         },
     }
-    let open = fs::metadata(&key).is_ok_and(|file| file.permissions().mode() & 0o007 != 0);
+    // of a key that cannot be looked at it was said that it cannot be read
+    let Ok(file) = fs::metadata(&key) else {
+        return;
+    };
+    let open = file.permissions().mode() & 0o007 != 0;
     findings.note(
         &format!("tls.certificates: rights of {}", key.display()),
         open.then(|| "everybody can read the private key; chmod o= it".to_owned()),

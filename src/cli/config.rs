@@ -2,7 +2,7 @@
 
 use super::args::Config as Command;
 use super::look::Patience;
-use super::{ExitStatus, Failure, check};
+use super::{ExitStatus, Failure, check, print};
 use crate::config::load::{self, Loaded};
 use std::fmt;
 use std::path::Path;
@@ -17,21 +17,19 @@ pub(super) fn run(command: &Command, path: &Path) -> Result<(), Failure> {
         .map_err(|error| wrong(&error))?;
     match command {
         Command::Check => check::run(&loaded),
-        Command::Show => {
-            show(&loaded);
-            Ok(())
-        }
+        Command::Show => show(&loaded),
     }
 }
 
 /// Prints every setting with the place that sets it.
-#[expect(clippy::print_stdout, reason = "this is what was asked for")]
-fn show(loaded: &Loaded) {
-    for (key, value) in load::values(&loaded.config) {
-        let origin = loaded.lines.get(&key).map_or_else(
+fn show(loaded: &Loaded) -> Result<(), Failure> {
+    let settings = load::values(&loaded.config);
+    let line = |(key, value): &(String, toml::Value)| {
+        let origin = loaded.lines.get(key).map_or_else(
             || "default".to_owned(),
             |line| format!("{}:{line}", loaded.path.display()),
         );
-        println!("{key} = {value}  # {origin}");
-    }
+        format!("{key} = {value}  # {origin}")
+    };
+    print(&settings.iter().map(line).collect::<Vec<_>>())
 }

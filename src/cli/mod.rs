@@ -16,6 +16,7 @@ use args::{Arguments, Command};
 use clap::Parser as _;
 use std::error::Error;
 use std::fmt;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 /// How a run of the program ends.
@@ -73,6 +74,18 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
 /// The same as a failure of the common kind.
 pub(crate) fn failure(error: impl Error) -> Failure {
     Failure::general(with_causes(&error))
+}
+
+/// Prints what was asked for, line by line. That nobody reads on, as behind `| head`, is no failure.
+pub(crate) fn print(lines: &[String]) -> Result<(), Failure> {
+    let text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::general(format!("cannot print: {error}")))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Reads the arguments and does as told.

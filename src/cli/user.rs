@@ -1,7 +1,7 @@
 //! `restante user`: accounts in the credential database.
 
 use super::args::User;
-use super::{ExitStatus, Failure, capability, home, settings};
+use super::{ExitStatus, Failure, capability, home, print, settings};
 use crate::auth::credential::Credential;
 use crate::auth::database::{CredentialStore as _, Database, StoreError};
 use crate::auth::password::Hasher;
@@ -183,62 +183,58 @@ fn to_json(record: &Credential) -> serde_json::Value {
 }
 
 /// Prints all accounts.
-#[expect(clippy::print_stdout, reason = "this is what was asked for")]
 fn list(database: &Database, json: bool) -> Result<(), Failure> {
     let records = database.list()?;
     if json {
-        println!(
-            "{}",
-            serde_json::Value::Array(records.iter().map(to_json).collect())
-        );
-        return Ok(());
+        let all = serde_json::Value::Array(records.iter().map(to_json).collect());
+        return print(&[all.to_string()]);
     }
-    for record in &records {
+    let line = |record: &Credential| {
         let state = if record.enabled {
             "enabled"
         } else {
             "disabled"
         };
         let last = record.last_login.map_or_else(|| "never".to_owned(), time);
-        println!("{:40} {state:8} last login {last}", record.user.as_str());
-    }
-    Ok(())
+        let user = record.user.as_str();
+        format!("{user:40} {state:8} last login {last}")
+    };
+    print(&records.iter().map(line).collect::<Vec<_>>())
 }
 
 /// Prints one account.
-#[expect(clippy::print_stdout, reason = "this is what was asked for")]
 fn show(database: &Database, user: UserName, json: bool) -> Result<(), Failure> {
     let record = database.find(&user)?.ok_or(StoreError::Unknown(user))?;
     if json {
-        println!("{}", to_json(&record));
-        return Ok(());
+        return print(&[to_json(&record).to_string()]);
     }
-    println!("user        {}", record.user);
-    println!("enabled     {}", if record.enabled { "yes" } else { "no" });
-    println!(
-        "spool       {}",
-        record.spool.as_ref().map_or_else(
-            || "by the template".to_owned(),
-            |path| path.display().to_string()
-        )
-    );
-    println!("created     {}", time(record.created));
-    println!("changed     {}", time(record.changed));
-    println!(
-        "last login  {}",
-        record.last_login.map_or_else(|| "never".to_owned(), time)
-    );
-    println!(
-        "scheme      {}",
-        record.password_hash.split('$').nth(1).unwrap_or("unknown")
-    );
-    if !record.disabled_capabilities.is_empty() {
-        let names: Vec<&str> = record
-            .disabled_capabilities
-            .iter()
-            .map(String::as_str)
-            .collect();
-        println!("disabled    {}", names.join(" "));
-    }
-    Ok(())
+    let spool = record.spool.as_ref();
+    let disabled: Vec<&str> = record
+        .disabled_capabilities
+        .iter()
+        .map(String::as_str)
+        .collect();
+    let hash = &record.password_hash;
+    let rows = [
+        ("user", record.user.to_string()),
+        ("enabled", if record.enabled { "yes" } else { "no" }.into()),
+        (
+            "spool",
+            spool.map_or_else(
+                || "by the template".into(),
+                |path| path.display().to_string(),
+            ),
+        ),
+        ("created", time(record.created)),
+        ("changed", time(record.changed)),
+        (
+            "last login",
+            record.last_login.map_or_else(|| "never".into(), time),
+        ),
+        ("scheme", hash.split('$').nth(1).unwrap_or("unknown").into()),
+        ("disabled", disabled.join(" ")),
+    ];
+    let told = rows.iter().filter(|(_, value)| !value.is_empty());
+    let line = |(name, value): &(&str, String)| format!("{name:11} {value}");
+    print(&told.map(line).collect::<Vec<_>>())
 }

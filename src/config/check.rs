@@ -1,6 +1,7 @@
 //! What a configuration must fulfil beyond the types of its values; nothing here looks at the disk.
 
 use super::{Config, Listener, TlsMode};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -19,10 +20,34 @@ pub(super) fn problem(config: &Config) -> Option<(&'static str, String)> {
     if let Some((key, _, right)) = checks.into_iter().find(|(_, wrong, _)| *wrong) {
         return Some((key, right.to_owned()));
     }
-    config
-        .listeners
+    let listeners = &config.listeners;
+    listeners
         .iter()
         .find_map(|one| listener(one, config))
+        .or_else(|| twice(listeners))
+}
+
+/// A place where two listeners want to listen. A port that the system chooses is another one each time.
+fn twice(listeners: &[Listener]) -> Option<(&'static str, String)> {
+    let mut seen = BTreeSet::new();
+    for Listener {
+        address, systemd, ..
+    } in listeners
+    {
+        let socket = address.parse::<SocketAddr>().ok();
+        if socket.is_some_and(|socket| socket.port() == 0) {
+            continue;
+        }
+        if !seen.insert((socket, systemd)) {
+            let (key, place) = if systemd.is_empty() {
+                ("listeners.address", address)
+            } else {
+                ("listeners.systemd", systemd)
+            };
+            return Some((key, format!("two listeners have \"{place}\"")));
+        }
+    }
+    None
 }
 
 /// Where the Maildirs lie.
@@ -228,8 +253,15 @@ fn listener(listener: &Listener, config: &Config) -> Option<(&'static str, Strin
         return Some(("listeners.address", problem));
     }
     if listener.tls == TlsMode::None && !config.auth.allow_plaintext {
-        let problem = "without TLS nobody can log in there, unless auth.allow_plaintext is true";
-        return Some(("listeners.tls", problem.to_owned()));
+        let place = if address.is_empty() {
+            &listener.systemd
+        } else {
+            address
+        };
+        let problem = format!(
+            "without TLS nobody can log in at \"{place}\", unless auth.allow_plaintext is true"
+        );
+        return Some(("listeners.tls", problem));
     }
     None
 }

@@ -9,6 +9,7 @@ use std::fmt;
 use std::io;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
@@ -74,10 +75,16 @@ fn build<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(format!("{QUIET},{level}")).map_err(|cause| BadLevel {
+    let bad = |cause: String| BadLevel {
         level: level.to_owned(),
-        cause: cause.to_string(),
-    })?;
+        cause,
+    };
+    if let Some(word) = level.split(',').find(|word| is_mistyped(word)) {
+        let cause = format!("{word:?} is none of error, warn, info, debug, trace, off");
+        return Err(bad(cause));
+    }
+    let filter =
+        EnvFilter::try_new(format!("{QUIET},{level}")).map_err(|cause| bad(cause.to_string()))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
@@ -97,6 +104,13 @@ where
             Box::new(lines.json().event_format(Lines { journal, inner }).finish())
         }
     })
+}
+
+/// True for a word that is no level. A filter would take it for the name of a module, whose events alone are logged then: nothing at all.
+fn is_mistyped(word: &str) -> bool {
+    let word = word.trim();
+    let names_module = word.contains(['=', '[']);
+    !word.is_empty() && !names_module && word.parse::<LevelFilter>().is_err()
 }
 
 /// Lines of a form, with their priority before them where the journal reads it.
@@ -214,5 +228,23 @@ mod tests {
         assert!(!lines(Format::Human, "debug", false).contains("four"));
         assert!(lines(Format::Human, "debug,rustls=warn", false).contains("four"));
         assert!(subscriber(Format::Human, "info,,=", io::sink).is_err());
+    }
+
+    #[test]
+    fn a_mistyped_level_does_not_silence_the_log() {
+        for (level, good) in [
+            ("info", true),
+            ("WARN", true),
+            ("off", true),
+            ("info,restante::store=debug", true),
+            ("restante::store=debug, warn", true),
+            ("loud", false),
+            ("informational", false),
+            ("restante::store", false),
+            ("info,restante", false),
+        ] {
+            let made = subscriber(Format::Human, level, io::sink);
+            assert_eq!(made.is_ok(), good, "{level}");
+        }
     }
 }
