@@ -5,7 +5,9 @@ use crate::auth::{Accepted, Attempt, Authenticator, Outcome};
 use crate::imap::settings::Settings;
 use crate::mailbox::backend::{FlagChange, Mailbox};
 use crate::mailbox::flag::{FlagAction, Flags, NamedFlags, SystemFlag};
+use crate::mailbox::id::Uid;
 use crate::mailbox::memory::{Mail, Memory, START};
+use crate::mailbox::uid_set::UidSet;
 use crate::protocol::{
     HIGH_WATER_OCTETS, Host, Interrupt, Patience, Peer, Protocol, Step, Tally, TlsInfo, Waker,
 };
@@ -190,6 +192,41 @@ fn many_news_come_in_pieces() {
             .all(|len| *len < HIGH_WATER_OCTETS + 200)
     );
     assert!(client.output.ends_with(b"e OK NOOP completed\r\n"));
+}
+
+#[test]
+fn a_forgotten_past_is_told_in_pieces() {
+    let memory = Memory::new();
+    let inbox = inbox_with(&memory, 40_000);
+    let odd = |uid: &&Uid| uid.value() % 2 == 1;
+    let gone: UidSet = inbox.read().uids().iter().filter(odd).copied().collect();
+    inbox.expunge(&gone).unwrap();
+    let validity = inbox.read().uid_validity();
+    let mut client = Client::selected(&memory);
+    client.say(b"c ENABLE QRESYNC\r\n");
+    client.say(format!("d SELECT INBOX (QRESYNC ({validity} 0))\r\n").as_bytes());
+    let told = String::from_utf8(std::mem::take(&mut client.output)).unwrap();
+    let (vanished, fetched) = told.split_once("FETCH").unwrap();
+    assert!(!fetched.contains("VANISHED"));
+    let lines = vanished.lines().filter(|line| line.contains("VANISHED"));
+    let sets = lines.map(|line| {
+        assert!(line.len() < 16 * 1024);
+        line.strip_prefix("* VANISHED (EARLIER) ").unwrap()
+    });
+    let uids: Vec<u32> = sets
+        .flat_map(|set| set.split(','))
+        .map(|uid| uid.parse().unwrap())
+        .collect();
+    assert_eq!(uids, gone.iter().map(Uid::value).collect::<Vec<_>>());
+    assert_eq!(told.matches(" FETCH (UID ").count(), 20_000);
+    assert!(client.pieces.len() > 2);
+    assert!(
+        client
+            .pieces
+            .iter()
+            .all(|len| *len < HIGH_WATER_OCTETS + 16 * 1024)
+    );
+    assert!(told.ends_with("d OK [READ-WRITE] SELECT completed\r\n"));
 }
 
 #[test]
