@@ -50,6 +50,7 @@ impl Default for Setup {
                     command: NEVER,
                     write: NEVER,
                     shutdown: NEVER,
+                    progress: NEVER,
                     keepalive: NEVER,
                 },
             },
@@ -568,6 +569,25 @@ fn a_hung_volume_is_told_and_leaves_the_others_alone() {
     drop(gates);
     while one.ask("work one") == "refused" {}
     assert_eq!(one.ask("work one"), "worked");
+}
+
+#[test]
+fn a_client_hears_of_work_that_takes_long_after_what_was_said_before() {
+    let mut setup = Setup::default();
+    setup.settings.timeouts.progress = Duration::from_millis(20);
+    let fixture = setup.start();
+    let gate = fixture.hub.gate("one-gate");
+    let mut client = logged_in(&fixture, "anna");
+    client.send("echo before\nwork one-gate\necho after\n");
+    gate.started();
+    let heard: Vec<String> = (0..3).map(|_| client.line()).collect();
+    assert_eq!(heard, ["before", "working", "working"]);
+    drop(gate);
+    let mut line = client.line();
+    while line == "working" {
+        line = client.line();
+    }
+    assert_eq!([line, client.line()], ["worked", "after"]);
 }
 
 #[test]

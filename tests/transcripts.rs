@@ -26,6 +26,7 @@
 //! | `deliver MAILBOX {{{`, `vanish MAILBOX UID` | an MTA brings, another program removes a message |
 //! | `fail N KIND` | after N operations of the store, one fails |
 //! | `refuse yes` or `no` | the volume takes no work |
+//! | `slow SECONDS` | each piece of work of the volume takes so long |
 //! | `hold`, `decide` | the authenticator waits, and decides |
 //! | `admit TEXT` | the shell refuses logins with this text |
 //! | `time SECONDS` | time passes |
@@ -257,6 +258,10 @@ impl World {
             }
             ("refuse", [answer]) => {
                 self.clients[client].connection.refuses_work = *answer == "yes";
+            }
+            ("slow", [secs]) => {
+                let takes = Duration::from_secs(secs.parse().unwrap());
+                self.clients[client].connection.work_takes = takes;
             }
             ("hold", _) => self.authenticator.waits.store(true, Ordering::SeqCst),
             ("decide", _) => self.authenticator.decide(),

@@ -5,6 +5,7 @@ use crate::auth::password::Costs;
 use crate::config::value::Octets;
 use crate::config::{self, Config};
 use crate::mailbox::name::{MailboxName, SpecialUse};
+use crate::protocol::PROGRESS_INTERVAL;
 use crate::server::{self, CertificateFiles, LeastTls, LimitSettings, Timeouts, TlsSettings};
 use crate::{auth, imap, pop3, storage, store, telemetry};
 use std::collections::BTreeSet;
@@ -176,6 +177,7 @@ pub(super) const fn server(config: &Config) -> server::Settings {
             command: limits.command.0,
             write: limits.write.0,
             shutdown: limits.shutdown.0,
+            progress: PROGRESS_INTERVAL,
             keepalive: limits.keepalive.0,
         },
     }

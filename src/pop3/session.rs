@@ -341,6 +341,7 @@ impl Connection {
             place,
             account,
             if_stuck,
+            while_working: Vec::new(),
         })
     }
 }

@@ -22,6 +22,9 @@ use std::time::{Duration, Instant};
 /// One piece of a large answer; the design allows a few hundred KiB (`design.md` §3).
 pub const HIGH_WATER_OCTETS: usize = 256 * 1024;
 
+/// Time between two signs of life while a command takes long: within the 10 to 15 seconds of RFC 9585 §4.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+
 /// A connection's protocol, as a state machine over octets.
 pub trait Protocol: Send + fmt::Debug {
     /// Takes octets that the client sent. The shell feeds again only after [`Step::Wait`].
@@ -83,6 +86,8 @@ pub struct Work {
     pub account: Arc<str>,
     /// Sent before hanging up when the deadline of the volume passes.
     pub if_stuck: Vec<u8>,
+    /// Sent again and again while the work goes on, after everything that was made before; empty if there is nothing to say.
+    pub while_working: Vec<u8>,
 }
 
 /// What a session waits for.

@@ -185,13 +185,21 @@ impl Connection {
         contained(self.handle(), || protocol.step(now(), output))
     }
 
-    /// Has work done on its volume, and meanwhile writes the piece made before.
-    async fn work(&mut self, machine: Machine, work: Work, piece: Vec<u8>) -> Result<Machine, End> {
+    /// Has work done on its volume, and meanwhile writes the piece made before. What the session has made since then is kept back until
+    /// the work is done, or until there is something to say meanwhile.
+    async fn work(
+        &mut self,
+        mut machine: Machine,
+        work: Work,
+        piece: Vec<u8>,
+    ) -> Result<Machine, End> {
         let Work {
             place,
             account,
             if_stuck,
+            while_working,
         } = work.clone();
+        let mut held = std::mem::take(&mut machine.output);
         let shared = Arc::clone(&self.shared);
         let volumes = &shared.services.volumes;
         let handle = Arc::clone(&self.seat.handle);
@@ -207,15 +215,18 @@ impl Connection {
                         reason = order_where(&handle, aborting) => Err(End::Interrupted(reason)),
                     }
                 };
-                let (written, worked) = tokio::join!(self.write(piece), finish);
-                written?;
-                worked?
+                self.write_while(finish, piece, &mut held, &while_working)
+                    .await?
             }
         };
         match worked {
-            Worked::Done(machine) => Ok(machine),
+            Worked::Done(mut machine) => {
+                machine.precede(held);
+                Ok(machine)
+            }
             Worked::Refused(mut machine, refused) => {
                 tracing::debug!(%refused, "work_refused");
+                machine.precede(held);
                 let Machine { protocol, output } = &mut machine;
                 contained(&handle, || protocol.work_refused(output))?;
                 Ok(machine)
@@ -228,12 +239,40 @@ impl Connection {
                     advice = "the user is answered UNAVAILABLE until the system call returns; look at the disk or file server",
                     "disk_job_hung"
                 );
-                self.last_words(if_stuck).await;
+                held.extend_from_slice(&if_stuck);
+                self.last_words(held).await;
                 Err(End::VolumeHung)
             }
             Worked::Panicked => {
                 report_panic(&handle);
                 Err(End::Panicked)
+            }
+        }
+    }
+
+    /// Waits for work to end and writes a piece meanwhile, then signs of life, before the first of them what was held back.
+    async fn write_while<Done>(
+        &mut self,
+        work: impl Future<Output = Result<Done, End>>,
+        piece: Vec<u8>,
+        held: &mut Vec<u8>,
+        sign: &[u8],
+    ) -> Result<Done, End> {
+        let mut work = pin!(work);
+        let interval = self.shared.timeouts.progress;
+        let mut words = piece;
+        loop {
+            // what is being written is always written whole
+            let soon = timeout(interval, &mut work);
+            let (written, done) = tokio::join!(self.write(words), soon);
+            written?;
+            if let Ok(done) = done {
+                return done;
+            }
+            words = Vec::new();
+            if !sign.is_empty() {
+                words.append(held);
+                words.extend_from_slice(sign);
             }
         }
     }

@@ -87,6 +87,8 @@ pub struct Timeouts {
     pub write: Duration,
     /// For an orderly stop.
     pub shutdown: Duration,
+    /// Between two signs of life while work for a client goes on.
+    pub progress: Duration,
     /// Until TCP asks a silent peer for a sign of life.
     pub keepalive: Duration,
 }
@@ -102,6 +104,7 @@ impl Timeouts {
             command: DEFAULT_COMMAND,
             write: DEFAULT_WRITE,
             shutdown: DEFAULT_SHUTDOWN,
+            progress: crate::protocol::PROGRESS_INTERVAL,
             keepalive: DEFAULT_KEEPALIVE,
         }
     }

@@ -20,6 +20,16 @@ pub(super) struct Machine {
     pub(super) output: Vec<u8>,
 }
 
+impl Machine {
+    /// Puts octets that were made earlier before the output.
+    pub(super) fn precede(&mut self, mut earlier: Vec<u8>) {
+        if !earlier.is_empty() {
+            earlier.append(&mut self.output);
+            self.output = earlier;
+        }
+    }
+}
+
 /// Work under way.
 #[derive(Debug)]
 pub(super) struct Ticket {

@@ -152,6 +152,7 @@ impl Parrot {
             place: Path::new(&place).into(),
             account: Arc::clone(&self.account),
             if_stuck: b"stuck\r\n".to_vec(),
+            while_working: b"working\r\n".to_vec(),
         })
     }
 

@@ -2,7 +2,9 @@
 
 use restante::auth::secret::Secret;
 use restante::auth::{Accepted, Attempt, Authenticator, Denial, Denied, Outcome};
-use restante::protocol::{Host, Interrupt, Peer, Protocol, Step, Tally, TlsInfo, Waker};
+use restante::protocol::{
+    Host, Interrupt, PROGRESS_INTERVAL, Peer, Protocol, Step, Tally, TlsInfo, Waker,
+};
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -168,6 +170,10 @@ pub(crate) struct Connection {
     pub(crate) tls_started: bool,
     /// The volume takes no work.
     pub(crate) refuses_work: bool,
+    /// How long a piece of work takes.
+    pub(crate) work_takes: Duration,
+    /// How long all work has taken.
+    worked: Duration,
 }
 
 impl Connection {
@@ -182,6 +188,8 @@ impl Connection {
             closed: false,
             tls_started: false,
             refuses_work: false,
+            work_takes: Duration::ZERO,
+            worked: Duration::ZERO,
         }
     }
 
@@ -220,10 +228,19 @@ impl Connection {
             if self.closed {
                 return;
             }
+            let now = now + self.worked;
             match self.session.step(now, &mut self.output) {
                 Step::Write | Step::StopCompression => {}
                 Step::Work(_) if self.refuses_work => self.session.work_refused(&mut self.output),
-                Step::Work(_) => self.session.work(&mut self.output),
+                Step::Work(work) => {
+                    let mut left = self.work_takes;
+                    while left >= PROGRESS_INTERVAL {
+                        self.output.extend_from_slice(&work.while_working);
+                        left -= PROGRESS_INTERVAL;
+                    }
+                    self.worked += self.work_takes;
+                    self.session.work(&mut self.output);
+                }
                 Step::Wait(wait) if wait.input => match self.input.pop_front() {
                     Some(octets) => self.session.feed(&octets),
                     None => return,

@@ -2,6 +2,7 @@
 
 use super::core::{push_joined, push_list, push_number, push_ranges, push_string, push_uid_set};
 use crate::imap::types::capability::Capability;
+use crate::imap::types::core::Tag;
 use crate::imap::types::response::{Code, Condition, Text};
 
 /// `OK`, `NO` or `BAD`, and the text.
@@ -95,6 +96,7 @@ fn push_code(code: &Code, out: &mut Vec<u8>) {
             out.push(b' ');
             push_ranges(set.iter().cloned(), out);
         }
+        Code::InProgress { tag, measure } => push_progress(tag, *measure, out),
         Code::NoUpdate(tag) => {
             out.push(b' ');
             push_string(tag.as_str().as_bytes(), false, out);
@@ -104,6 +106,24 @@ fn push_code(code: &Code, out: &mut Vec<u8>) {
         Code::Unseen(seq_num) => push_value(seq_num.value().into(), out),
         _ => {}
     }
+}
+
+/// `SP "(" cmd-tag SP progress SP goal ")"` (RFC 9585 §5); a tag that holds `]` would end the code
+fn push_progress(tag: &Tag, measure: Option<(u32, u32)>, out: &mut Vec<u8>) {
+    out.extend_from_slice(b" (");
+    if tag.as_str().contains(']') {
+        out.extend_from_slice(b"NIL");
+    } else {
+        push_string(tag.as_str().as_bytes(), false, out);
+    }
+    match measure {
+        Some((done, goal)) => {
+            push_value(done.into(), out);
+            push_value(goal.into(), out);
+        }
+        None => out.extend_from_slice(b" NIL NIL"),
+    }
+    out.push(b')');
 }
 
 /// `SP number`
@@ -145,6 +165,7 @@ const fn name(code: &Code) -> &'static str {
         Code::ExpungeIssued => "EXPUNGEISSUED",
         Code::HasChildren => "HASCHILDREN",
         Code::HighestModSeq(_) => "HIGHESTMODSEQ",
+        Code::InProgress { .. } => "INPROGRESS",
         Code::InUse => "INUSE",
         Code::Limit => "LIMIT",
         Code::Modified(_) => "MODIFIED",

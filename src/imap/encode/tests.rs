@@ -297,6 +297,28 @@ fn mailbox_responses() {
 }
 
 #[test]
+fn signs_of_life() {
+    let shown = |tag, measure| {
+        let tag = Tag::new(tag).unwrap();
+        let code = Some(Code::InProgress { tag, measure });
+        let text = "Still working".into();
+        shown(&Untagged::Status(Condition::Ok, Text { code, text }), false)
+    };
+    assert_eq!(
+        shown("A1", Some((175, 1000))),
+        "* OK [INPROGRESS (\"A1\" 175 1000)] Still working\r\n"
+    );
+    assert_eq!(
+        shown("A1", None),
+        "* OK [INPROGRESS (\"A1\" NIL NIL)] Still working\r\n"
+    );
+    assert_eq!(
+        shown("a]b", Some((0, 1))),
+        "* OK [INPROGRESS (NIL 0 1)] Still working\r\n"
+    );
+}
+
+#[test]
 fn context_updates() {
     let moved = |position, messages| Moved { position, messages };
     let update = |uid, removed, added| {

@@ -2,6 +2,7 @@
 
 use super::idle::Idle;
 use super::login::{Decision, Exchange, Opening};
+use super::progress::{Measure, Notices};
 use super::reply::{CommandError, Completed, Responses};
 use super::sync::Pending;
 use super::table::Row;
@@ -99,6 +100,8 @@ pub(super) struct Reading {
     pub(super) cursor: Cursor,
     /// How the command ends when all is said.
     pub(super) completed: Completed,
+    /// Signs of life meanwhile.
+    pub(super) notices: Notices,
 }
 
 /// Where the answer is.
@@ -128,6 +131,15 @@ impl Cursor {
             Self::Fetch(cursor) => cursor.is_within_literal(),
             Self::Search(cursor) => cursor.is_within_response(),
             Self::List(_) => false,
+        }
+    }
+
+    /// How far it is, if that can be told.
+    pub(super) fn measure(&self) -> Option<Measure> {
+        match self {
+            Self::Fetch(cursor) => Some(cursor.measure()),
+            Self::Search(cursor) => Some(cursor.measure()),
+            Self::List(_) => None,
         }
     }
 

@@ -28,6 +28,7 @@ const AFTER_LOGIN: &[&str] = &[
     "PARTIAL",
     "CONTEXT=SEARCH",
     "UIDBATCHES",
+    "INPROGRESS",
     "LIST-EXTENDED",
     "LIST-STATUS",
     "SPECIAL-USE",

@@ -21,6 +21,7 @@ mod idle;
 mod login;
 pub(crate) mod names;
 mod perform;
+pub(crate) mod progress;
 pub(crate) mod reply;
 mod run;
 pub(crate) mod sync;

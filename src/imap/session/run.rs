@@ -3,6 +3,7 @@
 use super::activity::{Activity, Cursor, Job, Reading};
 use super::capabilities::{Circumstances, capabilities, is_offered};
 use super::idle::Idle;
+use super::progress::Notices;
 use super::reply::{CommandError, Completed, Responses, plain, tagged, text};
 use super::sync::tell_new_keywords;
 use super::table::{Disk, Legal, Row, UNKNOWN, names_numbers, row};
@@ -78,11 +79,14 @@ impl Session {
                 }
                 work.map(Step::Work)
             }
-            Activity::Reading(reading) if reading.cursor.needs_disk() => {
+            Activity::Reading(mut reading) if reading.cursor.needs_disk() => {
+                self.tell_progress(&mut reading, now, out);
+                reading.notices.work_begins(now);
                 self.activity = Activity::Work(Box::new(Job::Reading(reading)));
                 None
             }
-            Activity::Reading(reading) => {
+            Activity::Reading(mut reading) => {
+                self.tell_progress(&mut reading, now, out);
                 self.read_piece(*reading, out);
                 None
             }
@@ -215,6 +219,7 @@ impl Session {
                         row,
                         cursor,
                         completed,
+                        notices: Notices::default(),
                     },
                     out,
                 ),

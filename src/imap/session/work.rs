@@ -24,6 +24,7 @@ impl Session {
             place,
             account,
             if_stuck: self.words_if_stuck(job),
+            while_working: self.words_while_working(job),
         })
     }
 

@@ -68,6 +68,13 @@ pub enum Code {
     HasChildren,
     /// HIGHESTMODSEQ n (RFC 7162)
     HighestModSeq(ModSeq),
+    /// INPROGRESS (tag done goal) (RFC 9585)
+    InProgress {
+        /// The command's tag.
+        tag: Tag,
+        /// How many messages are done, and of how many, if that is known.
+        measure: Option<(u32, u32)>,
+    },
     /// INUSE
     InUse,
     /// LIMIT

@@ -17,6 +17,7 @@ mod section;
 use super::messages::{named_uids, resolve, vanished_since};
 use super::open_message::OpenMessage;
 use crate::imap::encode::fetch::FetchWriter;
+use crate::imap::session::progress::Measure;
 use crate::imap::session::reply::CommandError;
 use crate::imap::session::vanished::Vanished;
 use crate::imap::session::{Dialect, Progress, Selected};
@@ -51,6 +52,8 @@ pub(crate) struct FetchCursor {
     /// Told before any message (RFC 7162 §3.2.6).
     vanished: Vanished,
     messages: std::vec::IntoIter<(SeqNum, Uid)>,
+    /// How many messages are asked for.
+    goal: usize,
     /// Only one message is asked for.
     is_single: bool,
     /// Nothing must be read from disk.
@@ -157,6 +160,7 @@ impl FetchCursor {
             by_uid: uid,
             vanished: Vanished::default(),
             is_single: messages.len() == 1,
+            goal: messages.len(),
             messages: messages.into_iter(),
             current: None,
             seen: UidSet::new(),
@@ -186,6 +190,14 @@ impl FetchCursor {
     /// to be had, the connection must be closed without another word.
     pub(crate) const fn is_within_literal(&self) -> bool {
         self.current.is_some()
+    }
+
+    /// How far it is.
+    pub(crate) fn measure(&self) -> Measure {
+        Measure {
+            done: self.goal - self.messages.as_slice().len(),
+            goal: self.goal,
+        }
     }
 
     /// How many messages were sent whole since the last call.

@@ -14,6 +14,7 @@ mod subject;
 
 use crate::encoding::charset;
 use crate::imap::encode;
+use crate::imap::session::progress::Measure;
 use crate::imap::session::reply::{CommandError, text};
 use crate::imap::session::{Dialect, Progress, Selected};
 use crate::imap::types::core::Tag;
@@ -59,6 +60,8 @@ pub(crate) struct SearchCursor {
     returns: Option<SearchReturns>,
     /// Messages that were not looked at, rising.
     ahead: VecDeque<Uid>,
+    /// How many there were at first.
+    goal: usize,
     /// What is known of the next ones, in the order in which they are looked at.
     batch: VecDeque<Facts>,
     order: Order,
@@ -132,6 +135,7 @@ impl SearchCursor {
             tag: tag.clone(),
             order: Order::of(search.returns),
             returns: search.returns,
+            goal: ahead.len(),
             ahead,
             batch: VecDeque::new(),
             found: Found::default(),
@@ -152,6 +156,15 @@ impl SearchCursor {
     /// True if the output ends within the response: nothing else may be said before it is complete.
     pub(crate) const fn is_within_response(&self) -> bool {
         self.answer.is_some()
+    }
+
+    /// How far it is.
+    pub(crate) fn measure(&self) -> Measure {
+        let left = self.ahead.len() + self.batch.len();
+        Measure {
+            done: self.goal.saturating_sub(left),
+            goal: self.goal,
+        }
     }
 
     /// Looks at the next messages. [`Progress::More`] with nothing in `out` only means that time passed; on [`Progress::Done`] the result is in
