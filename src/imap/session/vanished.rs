@@ -3,11 +3,13 @@
 use super::reply::Responses;
 use super::{Dialect, Progress};
 use crate::imap::types::response::Untagged;
+use crate::mailbox::expunged::MAX_EXPUNGED_RANGES;
 use crate::protocol::HIGH_WATER_OCTETS;
 use std::ops::RangeInclusive;
 
-/// Most ranges in one response, so that no line is endless; there may be several responses.
-const MAX_RANGES: usize = 1024;
+/// Most ranges in one response, so that no line is endless. All that is remembered of a mailbox fits into one: there are clients, such as
+/// Mailspring before 2026, that hear only the first of several.
+const MAX_RANGES: usize = MAX_EXPUNGED_RANGES;
 
 /// What is still to be told.
 #[derive(Debug, Default)]
