@@ -7,6 +7,7 @@ usage: run.py BINARY [NAME ...]     runs all checks, or those named
 import contextlib
 import email
 import imaplib
+import io
 import os
 import pathlib
 import poplib
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import time
 import traceback
+import zlib
 
 from dovecot import Dovecot
 from house import House, Mta, PASSWORD, USERS
@@ -118,6 +120,73 @@ def imaplib_does_all_it_can(house):
     assert any(b"Sent" in line for line in client.lsub()[1])
     client.close()
     client.logout()
+
+
+class Deflated(io.RawIOBase):
+    """A socket whose octets are deflated both ways, as imaplib uses one."""
+
+    def __init__(self, sock):
+        self.sock, self.wire_in, self.wire_out = sock, 0, 0
+        self.deflater, self.inflater = zlib.compressobj(wbits=-15), zlib.decompressobj(wbits=-15)
+
+    def sendall(self, octets):
+        wire = self.deflater.compress(octets) + self.deflater.flush(zlib.Z_SYNC_FLUSH)
+        self.wire_out += len(wire)
+        self.sock.sendall(wire)
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        plain = self.inflater.decompress(self.inflater.unconsumed_tail, len(buffer))
+        while not plain:
+            wire = self.sock.recv(16384)
+            if not wire:
+                return 0
+            self.wire_in += len(wire)
+            plain = self.inflater.decompress(self.inflater.unconsumed_tail + wire, len(buffer))
+        buffer[:len(plain)] = plain
+        return len(plain)
+
+    def shutdown(self, how):
+        self.sock.shutdown(how)
+
+    def close(self):
+        self.sock.close()
+
+
+@check
+def imaplib_compresses(house):
+    imaplib.Commands.update({"COMPRESS": ("AUTH", "SELECTED"), "UNAUTHENTICATE": ("AUTH", "SELECTED")})
+    client = logged_in(house)
+    assert client._simple_command("COMPRESS", "DEFLATE")[0] == "OK"
+    layer = client.sock = Deflated(client.sock)
+    file = "_file" if hasattr(client, "_file") else "file"
+    reader = io.BufferedReader(layer)
+    setattr(client, file, reader)
+    text = b"Subject: compressed\r\n\r\n" + b"".join(b"line %d of many\r\n" % number for number in range(100_000))
+    assert client.append("INBOX", None, None, text)[0] == "OK"
+    assert client.select()[0] == "OK"
+    for _ in range(3):
+        kind, data = client.fetch("1", "(BODY.PEEK[])")
+        assert kind == "OK" and data[0][1] == text
+        # longer than the server keeps what it can do without
+        time.sleep(1.5)
+    assert layer.wire_out < len(text) / 3 and layer.wire_in < len(text), (layer.wire_out, layer.wire_in)
+    assert client._simple_command("COMPRESS", "DEFLATE")[1][0].startswith(b"[COMPRESSIONACTIVE]")
+    client.state = "AUTH"
+    assert client._simple_command("UNAUTHENTICATE")[0] == "OK"
+    assert layer.inflater.eof
+    client.sock = layer.sock
+    setattr(client, file, client.sock.makefile("rb"))
+    client.state = "NONAUTH"
+    client.authenticate("PLAIN", lambda _: b"\0" + USERS[1].encode() + b"\0" + PASSWORD.encode())
+    assert client.select()[1] == [b"0"]
+    client.logout()
+    deadline = time.monotonic() + 10
+    while not re.search(r"connection_finished.*plain_in=\d+", house.log_text()):
+        assert time.monotonic() < deadline, "no octets of compression in the log"
+        time.sleep(0.05)
 
 
 @check

@@ -163,7 +163,7 @@ impl Connection {
                     self.flush(&mut machine).await?;
                     let protocol = &mut machine.protocol;
                     let waiting = contained(self.handle(), || protocol.compression_started())?;
-                    self.stream.start_compression(&waiting);
+                    self.stream.start_compression(&waiting, &self.shared.spares);
                     self.step(&mut machine)?
                 }
                 Step::StopCompression => {

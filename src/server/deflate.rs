@@ -9,8 +9,11 @@
 //!
 //! | | in use | at rest ([`Deflate::rest`]) |
 //! |---|---|---|
-//! | outgoing | some 300 KiB: window, hash chains, symbols | nothing: a new compressor that looks back at nothing goes on where the old one flushed |
+//! | outgoing | some 300 KiB: window, hash chains, symbols | nothing: a compressor that looks back at nothing goes on where the old one flushed |
 //! | incoming | some 40 KiB: window, code tables; and what came last, twice the window at most | what came last, as the client may refer to it: as much as it has sent, the window of 32 KiB at most |
+//!
+//! What is given back goes to the next who wants it ([`Spares`]): allocated and freed again and again among the small things that connections
+//! keep, blocks of that size would leave holes that nothing fits in.
 //!
 //! The incoming side can rest only between two deflate blocks, at the beginning of an octet. That is where a client is that flushes each
 //! command, as it has to, lest the server wait for the rest. Else it stays as it is.
@@ -18,6 +21,7 @@
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use std::fmt;
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How hard the compressor tries: IMAP's answers shrink to a third at the least effort, and hardly more at the greatest.
 const LEVEL: Compression = Compression::new(3);
@@ -31,12 +35,67 @@ const FLUSH_END: u32 = 0x0000_FFFF;
 /// Room that a compressor finds at least: more than one flush takes, or it would flush again.
 const LEAST_ROOM: usize = 64;
 
-/// The layer.
+/// Compressors, and inflaters, that are kept for the next who wants one; 20 MiB at most.
+const MAX_SPARES: usize = 64;
+
+/// Compressors and inflaters that nobody uses.
 #[derive(Debug, Default)]
+pub(super) struct Spares {
+    compressors: Mutex<Vec<Compress>>,
+    inflaters: Mutex<Vec<Decompress>>,
+}
+
+impl Spares {
+    /// A compressor at the beginning of a stream.
+    fn compressor(&self) -> Compress {
+        lock(&self.compressors)
+            .pop()
+            .unwrap_or_else(|| Compress::new(LEVEL, false))
+    }
+
+    /// An inflater that goes on behind a flush, before which the client sent `history`.
+    fn inflater(&self, history: &[u8]) -> Result<Decompress, Damaged> {
+        let spare = lock(&self.inflaters).pop();
+        let mut inflater = spare.unwrap_or_else(|| Decompress::new(false));
+        if !history.is_empty() {
+            inflater.set_dictionary(history).map_err(|_error| Damaged)?;
+        }
+        Ok(inflater)
+    }
+
+    /// Takes what is used no more.
+    fn take(&self, compressor: Option<Compress>, inflater: Option<Decompress>) {
+        if let Some(mut compressor) = compressor {
+            compressor.reset();
+            keep(&self.compressors, compressor);
+        }
+        if let Some(mut inflater) = inflater {
+            inflater.reset(false);
+            keep(&self.inflaters, inflater);
+        }
+    }
+}
+
+/// Keeps a spare if there are not enough.
+fn keep<T>(spares: &Mutex<Vec<T>>, spare: T) {
+    let mut spares = lock(spares);
+    if spares.len() < MAX_SPARES {
+        spares.push(spare);
+    }
+}
+
+/// Takes a lock; nothing is half done under it.
+fn lock<T>(spares: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
+    spares.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The layer.
+#[derive(Debug)]
 pub(super) struct Deflate {
+    spares: Arc<Spares>,
     incoming: Incoming,
     /// None at rest.
-    compressor: Option<Box<Compress>>,
+    compressor: Option<Compress>,
     /// Nothing more is sent compressed.
     is_finished: bool,
 }
@@ -45,7 +104,7 @@ pub(super) struct Deflate {
 #[derive(Debug, Default)]
 struct Incoming {
     /// None at rest.
-    inflater: Option<Box<Decompress>>,
+    inflater: Option<Decompress>,
     /// What was inflated last, up to twice the window.
     history: Vec<u8>,
     /// What came and was not inflated.
@@ -76,7 +135,24 @@ impl fmt::Display for Damaged {
 
 impl std::error::Error for Damaged {}
 
+impl Drop for Deflate {
+    fn drop(&mut self) {
+        let inflater = self.incoming.inflater.take();
+        self.spares.take(self.compressor.take(), inflater);
+    }
+}
+
 impl Deflate {
+    /// Both directions at the beginning of their streams, at rest.
+    pub(super) fn new(spares: Arc<Spares>) -> Self {
+        Self {
+            spares,
+            incoming: Incoming::default(),
+            compressor: None,
+            is_finished: false,
+        }
+    }
+
     /// Takes octets that came in.
     pub(super) fn receive(&mut self, octets: &[u8]) {
         self.incoming.waiting.extend_from_slice(octets);
@@ -92,7 +168,7 @@ impl Deflate {
     /// # Errors
     /// [`Damaged`], after which nothing makes sense any more
     pub(super) fn inflate(&mut self, room: &mut [u8]) -> Result<usize, Damaged> {
-        self.incoming.inflate(room)
+        self.incoming.inflate(room, &self.spares)
     }
 
     /// Compresses a batch, so that the client can inflate it all.
@@ -109,7 +185,7 @@ impl Deflate {
     /// if the compressor is broken
     pub(super) fn finish(&mut self, plain: &[u8]) -> io::Result<Vec<u8>> {
         let last = self.compress(plain, FlushCompress::Finish)?;
-        self.compressor = None;
+        self.spares.take(self.compressor.take(), None);
         self.is_finished = true;
         self.incoming.is_leaving = true;
         Ok(last)
@@ -128,14 +204,14 @@ impl Deflate {
     fn compress(&mut self, plain: &[u8], flush: FlushCompress) -> io::Result<Vec<u8>> {
         let compressor = self
             .compressor
-            .get_or_insert_with(|| Box::new(Compress::new(LEVEL, false)));
+            .get_or_insert_with(|| self.spares.compressor());
         compress(compressor, plain, flush)
     }
 
     /// Gives back what can be had again.
     pub(super) fn rest(&mut self) {
-        self.compressor = None;
-        self.incoming.rest();
+        let inflater = self.incoming.rest();
+        self.spares.take(self.compressor.take(), inflater);
     }
 }
 
@@ -169,7 +245,7 @@ impl Incoming {
     }
 
     /// See [`Deflate::inflate`].
-    fn inflate(&mut self, room: &mut [u8]) -> Result<usize, Damaged> {
+    fn inflate(&mut self, room: &mut [u8], spares: &Spares) -> Result<usize, Damaged> {
         while self.has_more || !self.input().is_empty() {
             if self.is_over() {
                 return Ok(0);
@@ -180,7 +256,7 @@ impl Incoming {
             if self.used == self.until_flush {
                 self.look_for_flush();
             }
-            let (taken, given) = self.inflate_once(room)?;
+            let (taken, given) = self.inflate_once(room, spares)?;
             if given > 0 {
                 self.remember(room.get(..given).unwrap_or_default());
             }
@@ -196,10 +272,14 @@ impl Incoming {
     }
 
     /// One call of the inflater; returns how many octets it took and gave.
-    fn inflate_once(&mut self, room: &mut [u8]) -> Result<(usize, usize), Damaged> {
+    fn inflate_once(
+        &mut self,
+        room: &mut [u8],
+        spares: &Spares,
+    ) -> Result<(usize, usize), Damaged> {
         let inflater = match &mut self.inflater {
             Some(inflater) => inflater,
-            none => none.insert(Box::new(awake(&self.history)?)),
+            none => none.insert(spares.inflater(&self.history)?),
         };
         let (before_in, before_out) = (inflater.total_in(), inflater.total_out());
         let input = self.waiting.get(self.used..self.until_flush);
@@ -262,24 +342,16 @@ impl Incoming {
 
     /// Gives back the inflater, if it is where another one can go on with nothing but the history: behind a flush. That four octets look
     /// like the end of one while the line that they bring ends there too, by chance and unflushed, will not happen.
-    fn rest(&mut self) {
+    fn rest(&mut self) -> Option<Decompress> {
         let is_flushed = self.last == FLUSH_END && self.history.ends_with(b"\n");
-        if is_flushed && !self.has_more && self.input().is_empty() {
-            self.inflater = None;
-            let excess = self.history.len().saturating_sub(WINDOW_OCTETS);
-            self.history.drain(..excess);
-            self.history.shrink_to_fit();
+        if !is_flushed || self.has_more || !self.input().is_empty() {
+            return None;
         }
+        let excess = self.history.len().saturating_sub(WINDOW_OCTETS);
+        self.history.drain(..excess);
+        self.history.shrink_to_fit();
+        self.inflater.take()
     }
-}
-
-/// An inflater that goes on behind a flush.
-fn awake(history: &[u8]) -> Result<Decompress, Damaged> {
-    let mut inflater = Decompress::new(false);
-    if !history.is_empty() {
-        inflater.set_dictionary(history).map_err(|_error| Damaged)?;
-    }
-    Ok(inflater)
 }
 
 #[cfg(test)]
@@ -315,6 +387,11 @@ mod tests {
         }
     }
 
+    /// A layer with spares of its own.
+    fn layer() -> Deflate {
+        Deflate::new(Arc::default())
+    }
+
     /// Everything that can be inflated now, in pieces of this size.
     fn inflated(deflate: &mut Deflate, piece: usize) -> Result<Vec<u8>, Damaged> {
         let mut plain = Vec::new();
@@ -343,7 +420,7 @@ mod tests {
 
     #[test]
     fn every_batch_can_be_inflated_at_once() {
-        let (mut deflate, mut peer) = (Deflate::default(), Peer::new());
+        let (mut deflate, mut peer) = (layer(), Peer::new());
         for (number, batch) in [
             b"* OK\r\n".to_vec(),
             Vec::new(),
@@ -373,7 +450,7 @@ mod tests {
             FlushCompress::Full,
         ] {
             for piece in [1, 7, 32 * 1024] {
-                let (mut deflate, mut peer) = (Deflate::default(), Peer::new());
+                let (mut deflate, mut peer) = (layer(), Peer::new());
                 for round in 0..6 {
                     let command = format!("a{round} FETCH 1:* (UID FLAGS)\r\n").into_bytes();
                     let mut plain = Vec::new();
@@ -391,7 +468,7 @@ mod tests {
 
     #[test]
     fn at_rest_only_what_the_client_may_refer_to_is_held() {
-        let (mut deflate, mut peer) = (Deflate::default(), Peer::new());
+        let (mut deflate, mut peer) = (layer(), Peer::new());
         deflate.rest();
         for octets in [10, WINDOW_OCTETS, 100_000] {
             let mut text = noise(octets);
@@ -411,7 +488,7 @@ mod tests {
 
     #[test]
     fn the_inflater_does_not_rest_within_a_block() {
-        let (mut deflate, mut peer) = (Deflate::default(), Peer::new());
+        let (mut deflate, mut peer) = (layer(), Peer::new());
         let wire = peer.deflate(b"a NOOP\r\nb NOOP\r\n", FlushCompress::Sync);
         let (first, second) = wire.split_at(wire.len() - 3);
         deflate.receive(first);
@@ -426,8 +503,50 @@ mod tests {
     }
 
     #[test]
+    fn a_spare_knows_nothing_of_who_had_it() {
+        let spares = Arc::new(Spares::default());
+        let secret = noise(20_000);
+        let mut text = secret.clone();
+        text.extend_from_slice(b"\r\n");
+        let mut peer = Peer::new();
+        let first = peer.deflate(&text, FlushCompress::Sync);
+        let mut deflate = Deflate::new(Arc::clone(&spares));
+        deflate.receive(&first);
+        assert_eq!(inflated(&mut deflate, 32_768).unwrap(), text);
+        let batch = deflate.deflate(&secret).unwrap();
+        deflate.rest();
+        let count = |spares: &Spares| {
+            let inflaters = lock(&spares.inflaters).len();
+            (lock(&spares.compressors).len(), inflaters)
+        };
+        assert_eq!(count(&spares), (1, 1));
+
+        // another client of the same server, which refers to what it has not sent
+        let mut other = Deflate::new(Arc::clone(&spares));
+        assert_eq!(other.deflate(&secret).unwrap().len(), batch.len());
+        other.receive(&peer.deflate(&text, FlushCompress::Sync));
+        assert_eq!(inflated(&mut other, 32_768), Err(Damaged));
+        assert_eq!(count(&spares), (0, 0));
+        drop(other);
+        assert_eq!(count(&spares), (1, 1));
+        // and the first goes on
+        deflate.receive(&peer.deflate(b"a NOOP\r\n", FlushCompress::Sync));
+        assert_eq!(inflated(&mut deflate, 32_768).unwrap(), b"a NOOP\r\n");
+
+        let many: Vec<_> = (0..MAX_SPARES + 5)
+            .map(|_| {
+                let mut deflate = Deflate::new(Arc::clone(&spares));
+                deflate.deflate(b"* OK\r\n").unwrap();
+                deflate
+            })
+            .collect();
+        drop(many);
+        assert_eq!(count(&spares).0, MAX_SPARES);
+    }
+
+    #[test]
     fn what_swells_comes_in_pieces() {
-        let (mut deflate, mut peer) = (Deflate::default(), Peer::new());
+        let (mut deflate, mut peer) = (layer(), Peer::new());
         let bomb = peer.deflate(&vec![0; 30_000_000], FlushCompress::Sync);
         assert!(bomb.len() < 100_000);
         deflate.receive(&bomb);
@@ -458,7 +577,7 @@ mod tests {
                 let wire = [&wire[..], plain].concat();
                 // all at once, and cut anywhere
                 for cut in 0..=wire.len() {
-                    let mut deflate = Deflate::default();
+                    let mut deflate = layer();
                     let (first, second) = wire.split_at(cut);
                     let (mut heard, mut left) = (Vec::new(), Vec::new());
                     let mut is_over = false;
@@ -499,7 +618,7 @@ mod tests {
             (&[0xFF; 20], None),
             (&[&ended[..], b"x"].concat(), Some(&b"a LOGOUT\r\n"[..])),
         ] {
-            let mut deflate = Deflate::default();
+            let mut deflate = layer();
             deflate.receive(wire);
             let mut room = [0; 100];
             if let Some(plain) = plain {
@@ -509,7 +628,7 @@ mod tests {
             assert_eq!(inflated(&mut deflate, 100), Err(Damaged), "{wire:?}");
         }
         // its end alone is no damage: the client is about to hang up
-        let mut deflate = Deflate::default();
+        let mut deflate = layer();
         deflate.receive(&ended);
         assert_eq!(inflated(&mut deflate, 100).unwrap(), b"a LOGOUT\r\n");
     }

@@ -31,6 +31,7 @@ pub use tls::{CertificateError, CertificateFiles, DEFAULT_CHECK, LeastTls, Tls, 
 
 use crate::protocol::{Host, Peer, Protocol};
 use crate::storage::Volumes;
+use deflate::Spares;
 use limits::Registry;
 use std::fmt;
 use std::sync::Arc;
@@ -143,6 +144,7 @@ struct Shared {
     services: Services,
     tls: Option<Arc<Tls>>,
     registry: Arc<Registry>,
+    spares: Arc<Spares>,
 }
 
 /// A server at work; dropping it closes the listeners but not the connections.
@@ -172,6 +174,7 @@ pub fn start(
         services,
         tls: tls.clone(),
         registry: Arc::clone(&registry),
+        spares: Arc::default(),
     });
     let doors = bound.doors();
     let accepting = bound.accept(&shared)?;

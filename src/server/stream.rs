@@ -1,12 +1,13 @@
 //! A connection's octets: plain or through TLS, and within that as they are or compressed.
 
-use super::deflate::Deflate;
+use super::deflate::{Deflate, Spares};
 use super::tls::{Tls, version_name};
 use crate::protocol::TlsInfo;
 use crate::server::Service;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -144,8 +145,8 @@ impl Stream {
     }
 
     /// Compresses from now on; `waiting` came in already.
-    pub(super) fn start_compression(&mut self, waiting: &[u8]) {
-        let mut deflate = Box::<Deflate>::default();
+    pub(super) fn start_compression(&mut self, waiting: &[u8], spares: &Arc<Spares>) {
+        let mut deflate = Box::new(Deflate::new(Arc::clone(spares)));
         deflate.receive(waiting);
         self.deflate = Some(deflate);
         self.was_compressed = true;

@@ -93,10 +93,15 @@ fn switch(capability: &Capability) -> String {
     }
 }
 
-/// True if a capability, in capitals, is switched off neither for all nor for the account.
+/// A capability and another that is nothing without it (RFC 7162 §3.2.3).
+const NEEDED: [(&str, &str); 1] = [("CONDSTORE", "QRESYNC")];
+
+/// True if a capability, in capitals, is switched off neither for all nor for the account, and neither is one that it needs.
 pub(crate) fn is_offered(settings: &Settings, disabled: &BTreeSet<String>, name: &str) -> bool {
-    let is_off = settings.disabled_capabilities.contains(name) || disabled.contains(name);
-    !is_off || FIXED.contains(&name)
+    let is_off =
+        |name: &str| settings.disabled_capabilities.contains(name) || disabled.contains(name);
+    let needed = NEEDED.iter().filter(|(_, needing)| *needing == name);
+    FIXED.contains(&name) || !is_off(name) && !needed.into_iter().any(|(needed, _)| is_off(needed))
 }
 
 /// Names in capitals of the capabilities that can be switched off for all.
@@ -203,7 +208,8 @@ mod tests {
             }
             let one = BTreeSet::from([name.clone()]);
             for less in [announced(&one, &nothing), announced(&nothing, &one)] {
-                assert!(all.is_superset(&less) && all.len() == less.len() + 1);
+                let needing = NEEDED.iter().filter(|(needed, _)| *needed == name).count();
+                assert!(all.is_superset(&less) && all.len() == less.len() + 1 + needing);
                 assert!(!less.contains(&name), "{name}");
             }
         }

@@ -21,7 +21,7 @@ impl Session {
             tracing::info!(
                 protocol = "imap",
                 connection = self.peer.id,
-                user = %who.user,
+                user = &*who.user,
                 "client_unauthenticated"
             );
         }
