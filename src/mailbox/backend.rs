@@ -35,7 +35,7 @@ pub enum Error {
     /// No room on the disk or in the quota (`[OVERQUOTA]`).
     #[error("no space left")]
     NoSpace,
-    /// We may not write there (`[NOPERM]`).
+    /// Nobody may write there: the volume is mounted for reading (`[NOPERM]`).
     #[error("no permission")]
     NoPermission,
     /// A message asked for is gone (`[EXPUNGEISSUED]`).

@@ -58,7 +58,7 @@ pub(super) fn noted(operation: &'static str, path: &Path, cause: &io::Error) {
     );
 }
 
-/// By whose fault it is.
+/// By whose fault it is. What this process may not do is no matter of the client's rights, but of the operator's hands.
 pub(super) fn for_client(cause: &io::Error) -> Error {
     match Unreadable::of(cause) {
         Some(Unreadable::Damaged | Unreadable::TooLarge) => return Error::Corrupt,
@@ -70,7 +70,7 @@ pub(super) fn for_client(cause: &io::Error) -> Error {
     }
     match cause.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::NoSpace,
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Error::NoPermission,
+        ErrorKind::ReadOnlyFilesystem => Error::NoPermission,
         ErrorKind::InvalidFilename => {
             Error::Cannot("the name is too long for this mail store".to_owned())
         }
@@ -99,6 +99,9 @@ fn advice(cause: &io::Error) -> &'static str {
         ErrorKind::TimedOut => {
             "see which program holds the lock; a lock of a dead program on another host may be removed"
         }
+        ErrorKind::InvalidFilename => {
+            "the name is longer than the file system takes; give the account a shorter place (--spool)"
+        }
         ErrorKind::NotFound => "see that the volume is mounted and the directory is there",
         _ => "see the system's log for trouble of the volume",
     }
@@ -113,7 +116,7 @@ mod tests {
         for (kind, expected) in [
             (ErrorKind::StorageFull, Error::NoSpace),
             (ErrorKind::QuotaExceeded, Error::NoSpace),
-            (ErrorKind::PermissionDenied, Error::NoPermission),
+            (ErrorKind::PermissionDenied, Error::Unavailable),
             (ErrorKind::ReadOnlyFilesystem, Error::NoPermission),
             (ErrorKind::TimedOut, Error::Unavailable),
             (ErrorKind::Other, Error::Unavailable),

@@ -8,7 +8,7 @@
 use super::clock;
 use super::failure;
 use crate::durable::{DotLock, Ownership};
-use crate::mailbox::backend::{Error, MaildropLock, Result};
+use crate::mailbox::backend::{MaildropLock, Result};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -22,6 +22,15 @@ const STALE_AFTER: Duration = Duration::from_secs(300);
 
 /// How often a session in use touches its lock.
 const TOUCH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// True where no file can be made at all, for want of room or of rights.
+fn cannot_write(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(
+        error.kind(),
+        PermissionDenied | ReadOnlyFilesystem | StorageFull | QuotaExceeded
+    )
+}
 
 /// Whether a session has the maildrop.
 #[derive(Debug, Default)]
@@ -64,13 +73,13 @@ impl Maildrop {
         let lock = match DotLock::acquire(&file, like, Duration::ZERO, STALE_AFTER) {
             Ok(lock) => Some(lock),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(None),
-            Err(error) => match failure::for_client(&error) {
-                Error::NoPermission | Error::NoSpace => {
-                    failure::noted("lock the maildrop for POP3", &file, &error);
-                    None
-                }
-                _ => return Err(failure::failed("lock the maildrop for POP3", &file, &error)),
-            },
+            Err(error) if cannot_write(&error) => {
+                failure::noted("lock the maildrop for POP3", &file, &error);
+                None
+            }
+            Err(error) => {
+                return Err(failure::failed("lock the maildrop for POP3", &file, &error));
+            }
         };
         let session = Arc::new(Held {
             lock,

@@ -164,7 +164,7 @@ impl Session {
             return self.close();
         }
         let text = match reason {
-            Interrupt::Full => text(Code::Unavailable, "Too many connections, try again later"),
+            Interrupt::Full => text(Code::Limit, "Too many connections, try again later"),
             Interrupt::Shutdown => text(Code::Unavailable, "Server is shutting down"),
             Interrupt::Timeout => plain("Disconnected for inactivity"),
             Interrupt::Displaced => text(Code::Limit, "Too many connections of this account"),
