@@ -305,6 +305,71 @@ def mbsync_mirrors_both_ways_and_then_has_nothing_to_do(house):
     assert state == sorted((path.name, path.stat().st_mtime_ns) for path in house.maildir().glob("cur/*"))
 
 
+INTERIMAP_SIDE = """
+[{side}]
+type = imaps
+host = localhost
+port = {port}
+username = {user}
+password = letters
+auth = PLAIN
+compress = YES
+SSL_verify = NO
+"""
+
+
+@check
+def interimap_keeps_two_accounts_alike_by_qresync_and_compress(house):
+    for user in USERS:
+        house.cli("user", "passwd", user, "--stdin", stdin="letters\n")
+    mta = Mta(house.maildir())
+    for _ in range(30):
+        mta.deliver()
+    sides = "".join(INTERIMAP_SIDE.format(side=side, port=house.ports["imaps"], user=user)
+                    for side, user in zip(("local", "remote"), USERS))
+    config = house.base / "interimap.conf"
+    config.write_text("database = both.db\nlist-mailbox = \"*\"\n" + sides)
+    config.chmod(0o600)
+    (house.base / "data/interimap").mkdir(parents=True, mode=0o700)
+    environment = {**os.environ, "XDG_DATA_HOME": str(house.base / "data")}
+
+    def session(user):
+        client = imap(house)
+        client.login(user, "letters")
+        assert client.select()[0] == "OK"
+        return client
+
+    def messages(user):
+        client = session(user)
+        data = client.fetch("1:*", "(FLAGS BODY.PEEK[])")[1]
+        client.logout()
+        found = [part for part in data if isinstance(part, tuple)]
+        flags = [set(re.search(rb"FLAGS \(([^)]*)\)", part[0])[1].split()) - {b"\\Recent"} for part in found]
+        return sorted((part[1], sorted(flags)) for part, flags in zip(found, flags))
+
+    def synchronise():
+        done = run(["interimap", "--config", config], env=environment)
+        assert b"compr." in done.stdout + done.stderr, "COMPRESS was not used"
+        ours, theirs = (messages(user) for user in USERS)
+        assert ours == theirs, (ours, theirs)
+        return len(ours), done.stdout + done.stderr
+
+    assert synchronise()[0] == 30
+    for _ in range(5):
+        mta.deliver()
+    first, second = (session(user) for user in USERS)
+    assert first.store("2:4", "+FLAGS", r"(\Seen $Forwarded)")[0] == "OK"
+    assert second.store("4:6", "+FLAGS", r"\Flagged")[0] == "OK"
+    assert second.store("10:12", "+FLAGS", r"\Deleted")[0] == "OK" and second.expunge()[0] == "OK"
+    assert second.append("INBOX", r"(\Seen)", None, b"Subject: appended\r\n\r\nby hand\r\n")[0] == "OK"
+    first.logout()
+    second.logout()
+    assert synchronise()[0] == 33
+    house.stop()
+    house.start()
+    assert b"Added" not in synchronise()[1]
+
+
 @check
 def fetchmail_fetches_each_message_once(house):
     mta = Mta(house.maildir())
