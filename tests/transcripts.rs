@@ -536,6 +536,8 @@ fn set(settings: &mut Settings, line: &str) -> Played {
         "max_bad_commands_before_login" => settings.max_bad_commands_before_login = number(),
         "max_failed_logins" => settings.max_failed_logins = number(),
         "max_append_messages" => settings.max_append_messages = number() as usize,
+        "message_limit" => settings.message_limit = Some(number()),
+        "save_limit" => settings.save_limit = Some(number()),
         "append_limit" => settings.append_limit_octets = number().into(),
         "idle_keep_alive" => {
             settings.idle_keep_alive = (number() > 0).then(|| Duration::from_secs(number().into()));

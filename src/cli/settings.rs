@@ -56,6 +56,8 @@ pub(super) fn imap(config: &Config) -> Result<imap::Settings, Failure> {
         max_failed_logins: imap.failed_logins,
         max_append_messages: imap.append_messages,
         append_limit_octets: imap.append_limit.0,
+        message_limit: Some(imap.message_limit).filter(|limit| *limit > 0),
+        save_limit: Some(imap.save_limit).filter(|limit| *limit > 0),
         idle_keep_alive: imap.idle_keep_alive.non_zero(),
         budgets_before_login: budgets(
             imap.line_before_login,

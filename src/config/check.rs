@@ -203,7 +203,7 @@ fn limits(config: &Config) -> [Check; 4] {
 }
 
 /// TLS, IMAP and POP3.
-fn protocols(config: &Config) -> [Check; 6] {
+fn protocols(config: &Config) -> [Check; 8] {
     let imap = &config.imap;
     [
         (
@@ -236,8 +236,21 @@ fn protocols(config: &Config) -> [Check; 6] {
             imap.line_before_login.0 < 1024,
             "at least 1 KiB, or passwords do not fit",
         ),
+        (
+            "imap.message_limit",
+            (1..1000).contains(&imap.message_limit),
+            MESSAGE_LIMIT,
+        ),
+        (
+            "imap.save_limit",
+            (1..1000).contains(&imap.save_limit),
+            MESSAGE_LIMIT,
+        ),
     ]
 }
+
+/// What a limit on the messages of a command must be.
+const MESSAGE_LIMIT: &str = "0, or at least 1000, which clients may count on (RFC 9738 §3)";
 
 /// One listener.
 fn listener(listener: &Listener, config: &Config) -> Option<(&'static str, String)> {

@@ -323,6 +323,10 @@ pub struct Imap {
     pub append_limit: Octets,
     /// Most messages of one APPEND.
     pub append_messages: usize,
+    /// Most messages that one command may process; 0: any number.
+    pub message_limit: u32,
+    /// Most messages that one COPY or APPEND may take; 0: any number.
+    pub save_limit: u32,
     /// Silence of the server in IDLE; 0 s: for ever.
     pub idle_keep_alive: Interval,
     /// Bad commands in a row before the connection is closed.
@@ -354,6 +358,8 @@ impl Default for Imap {
             disabled_capabilities: Vec::new(),
             append_limit: Octets(256 << 20),
             append_messages: 256,
+            message_limit: 0,
+            save_limit: 0,
             idle_keep_alive: Interval::from_secs(29 * 60),
             bad_commands: 20,
             bad_commands_before_login: 5,

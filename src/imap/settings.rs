@@ -52,6 +52,11 @@ pub struct Settings {
     pub max_append_messages: usize,
     /// See [`APPEND_LIMIT_OCTETS`]; announced as APPENDLIMIT (RFC 7889).
     pub append_limit_octets: u64,
+    /// Most messages that one command may process, announced as MESSAGELIMIT (RFC 9738). Default none: clients that do not know it lose
+    /// track of what was done.
+    pub message_limit: Option<u32>,
+    /// Most messages that one COPY or APPEND may take, announced as SAVELIMIT (RFC 9738). Default none.
+    pub save_limit: Option<u32>,
     /// See [`IDLE_KEEP_ALIVE`]; none: never.
     pub idle_keep_alive: Option<Duration>,
     /// Budgets of one command before login.
@@ -86,6 +91,8 @@ impl Default for Settings {
             max_failed_logins: MAX_FAILED_LOGINS,
             max_append_messages: MAX_APPEND_MESSAGES,
             append_limit_octets: APPEND_LIMIT_OCTETS,
+            message_limit: None,
+            save_limit: None,
             idle_keep_alive: Some(IDLE_KEEP_ALIVE),
             budgets_before_login: Budgets::of(&Limits::BEFORE_LOGIN),
             budgets: Budgets::of(&Limits::AFTER_LOGIN),

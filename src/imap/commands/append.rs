@@ -4,6 +4,7 @@
 //! and put into their mailbox by a single one. Whatever ends the command before its end drops the uploads, and nothing is left behind.
 
 use super::Context;
+use super::message_limit::MessageLimits;
 use crate::imap::session::reply::{CommandError, Completed};
 use crate::imap::types::command::AppendMessage;
 use crate::imap::types::core::MailboxArg;
@@ -61,9 +62,17 @@ impl Append {
         &mut self,
         message: AppendMessage,
         max_messages: usize,
+        limits: MessageLimits,
     ) -> Result<(), CommandError> {
         if message.literal.octets == 0 {
             return Err(CommandError::No(None, "an empty message is none".into()));
+        }
+        let limit = limits.to_save();
+        if let Some(limit) = limit.filter(|limit| self.announced >= *limit as usize) {
+            return Err(CommandError::no(
+                Code::MessageLimit(limit, None),
+                "too many messages to append at once",
+            ));
         }
         if self.announced == max_messages {
             return Err(CommandError::no(

@@ -10,7 +10,7 @@ use crate::imap::types::sequence::SequenceSet;
 use crate::mailbox::backend::Transferred;
 use crate::mailbox::uid_set::UidSet;
 
-/// Copies messages: all or none.
+/// Copies messages: all or none, also where they are more than one command may copy.
 pub(crate) fn copy(
     context: &Context<'_>,
     selected: &Selected,
@@ -23,6 +23,7 @@ pub(crate) fn copy(
     if uids.is_empty() {
         return Ok(nothing_found());
     }
+    selected.limits.check_copy(&uids)?;
     let copied = selected
         .mailbox
         .copy(&uids, &target)
@@ -37,7 +38,7 @@ pub(crate) fn copy(
 /// Moves messages. COPYUID comes before the EXPUNGE responses of the next sync (RFC 6851 §4.3).
 pub(crate) fn move_messages(
     context: &Context<'_>,
-    selected: &Selected,
+    selected: &mut Selected,
     uid: bool,
     set: &SequenceSet,
     mailbox: &MailboxArg,
@@ -47,6 +48,7 @@ pub(crate) fn move_messages(
         return Err(READ_ONLY);
     }
     let uids = resolve_uids(set, uid, selected)?;
+    let uids = selected.limits.cut_set(uids);
     let target = context.existing(mailbox)?;
     if uids.is_empty() {
         return Ok(nothing_found());

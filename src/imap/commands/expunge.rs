@@ -12,26 +12,37 @@ use crate::mailbox::uid_set::UidSet;
 /// Removes the messages marked `\Deleted`, of a set of UIDs only, if one is given. The next sync tells of them.
 pub(crate) fn expunge(
     context: &Context<'_>,
-    selected: &Selected,
+    selected: &mut Selected,
     only: Option<&SequenceSet>,
 ) -> CommandResult {
     if selected.read_only {
         return Err(READ_ONLY);
     }
-    let among = match only {
+    let mut deleted = match only {
         Some(set) => resolve_uids(set, true, selected)?,
         None => selected.view.iter().map(|(_, uid)| uid).collect(),
     };
-    remove_deleted(context, selected, &among)?;
+    deleted = find_deleted(selected, &deleted)?;
+    if only.is_some() {
+        // EXPUNGE knows no limit (RFC 9738 §3.1)
+        deleted = selected.limits.cut_set(deleted);
+    }
+    remove(context, selected, &deleted)?;
     Ok(Completed::PLAIN)
 }
 
-/// Removes those of the messages that are marked `\Deleted`, by what is on disk now: another program may have taken the mark away.
+/// Removes those of the messages that are marked `\Deleted`.
 pub(crate) fn remove_deleted(
     context: &Context<'_>,
     selected: &Selected,
     among: &UidSet,
 ) -> Result<(), CommandError> {
+    let deleted = find_deleted(selected, among)?;
+    remove(context, selected, &deleted)
+}
+
+/// Those of the messages that are marked `\Deleted`, by what is on disk now: another program may have taken the mark away.
+fn find_deleted(selected: &Selected, among: &UidSet) -> Result<UidSet, CommandError> {
     if !selected.mailbox.is_current() {
         selected.mailbox.refresh(Intake::Take)?;
     }
@@ -40,10 +51,17 @@ pub(crate) fn remove_deleted(
         let flags = messages.flags(uid);
         flags.is_some_and(|flags| flags.has(SystemFlag::Deleted))
     };
-    let deleted: UidSet = among.iter().filter(|uid| is_deleted(*uid)).collect();
-    drop(messages);
+    Ok(among.iter().filter(|uid| is_deleted(*uid)).collect())
+}
+
+/// Removes messages.
+fn remove(
+    context: &Context<'_>,
+    selected: &Selected,
+    deleted: &UidSet,
+) -> Result<(), CommandError> {
     if !deleted.is_empty() {
-        let removed = selected.mailbox.expunge(&deleted)?;
+        let removed = selected.mailbox.expunge(deleted)?;
         context
             .tally
             .count_removed(u64::try_from(removed.len()).unwrap_or(u64::MAX));

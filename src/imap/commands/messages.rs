@@ -94,9 +94,9 @@ pub(crate) fn vanished_since(
     gone.difference(&view.uid_set())
 }
 
-/// The UIDs that a set names, whether or not there are such messages: rising ranges. `n:*` has no upper end, since messages that are still
+/// The UIDs that a set names, whether or not there are such messages. `n:*` has no upper end, since messages that are still
 /// to come lie in it; where the last message is below `n` it lies in it too.
-pub(crate) fn uid_ranges(ranges: &[SeqRange], view: &View) -> Vec<(u32, u32)> {
+pub(crate) fn uid_ranges(ranges: &[SeqRange], view: &View) -> UidSet {
     let last = view.last_uid().map_or(0, Uid::value);
     let mut open = Vec::new();
     for range in ranges {
@@ -106,15 +106,10 @@ pub(crate) fn uid_ranges(ranges: &[SeqRange], view: &View) -> Vec<(u32, u32)> {
             open.push(n.get().min(last));
         }
     }
-    let mut ranges = normalize(ranges, last);
-    if let Some(from) = open.into_iter().min() {
-        ranges.retain(|range| range.0 < from);
-        match ranges.last_mut() {
-            Some(range) if range.1 >= from => range.1 = u32::MAX,
-            _ => ranges.push((from, u32::MAX)),
-        }
-    }
-    ranges
+    let closed = normalize(ranges, last).into_iter();
+    let open = open.into_iter().map(|from| (from, u32::MAX));
+    let all = closed.chain(open).map(|(first, last)| first.max(1)..=last);
+    all.collect()
 }
 
 /// Rising numbers as ranges.

@@ -10,6 +10,7 @@ pub(crate) mod expunge;
 pub(crate) mod fetch;
 pub(crate) mod list;
 pub(crate) mod mailboxes;
+pub(crate) mod message_limit;
 pub(crate) mod messages;
 mod open_message;
 pub(crate) mod search;

@@ -34,7 +34,8 @@ pub(crate) fn store(
             "\\Recent cannot be changed by a client",
         ));
     }
-    let mut messages = resolve(&command.set, command.uid, selected)?;
+    let messages = resolve(&command.set, command.uid, selected)?;
+    let mut messages = selected.limits.cut(messages, |(_, uid)| *uid);
     if messages.is_empty() {
         return Ok((None, Completed::PLAIN));
     }
@@ -47,7 +48,10 @@ pub(crate) fn store(
         flags: command.flags.clone(),
         unchanged_since: command.unchanged_since,
     };
-    let uids = messages.iter().map(|(_, uid)| *uid).collect();
+    let uids = messages
+        .iter()
+        .map(|(_, uid)| uid.value()..=uid.value())
+        .collect();
     let stored = selected.mailbox.store(&uids, &change)?;
     // after a NO the client cannot know which of them were changed
     let is_refused = !command.uid && !stored.missing.is_empty();

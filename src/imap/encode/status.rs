@@ -57,6 +57,14 @@ pub(super) fn push_capabilities(capabilities: &[Capability], out: &mut Vec<u8>) 
                 out.extend_from_slice(b"APPENDLIMIT=");
                 push_number(*octets, out);
             }
+            Capability::MessageLimit(messages) => {
+                out.extend_from_slice(b"MESSAGELIMIT=");
+                push_number((*messages).into(), out);
+            }
+            Capability::SaveLimit(messages) => {
+                out.extend_from_slice(b"SAVELIMIT=");
+                push_number((*messages).into(), out);
+            }
         },
     );
 }
@@ -90,6 +98,12 @@ fn push_code(code: &Code, out: &mut Vec<u8>) {
             push_list(flags, out, |flag, out| {
                 out.extend_from_slice(flag.as_bytes())
             });
+        }
+        Code::MessageLimit(messages, lowest) => {
+            push_value((*messages).into(), out);
+            if let Some(uid) = lowest {
+                push_value(uid.value().into(), out);
+            }
         }
         Code::HighestModSeq(mod_seq) => push_value(mod_seq.0, out),
         Code::Modified(set) => {
@@ -168,6 +182,7 @@ const fn name(code: &Code) -> &'static str {
         Code::InProgress { .. } => "INPROGRESS",
         Code::InUse => "INUSE",
         Code::Limit => "LIMIT",
+        Code::MessageLimit(..) => "MESSAGELIMIT",
         Code::Modified(_) => "MODIFIED",
         Code::NonExistent => "NONEXISTENT",
         Code::NoPerm => "NOPERM",

@@ -100,9 +100,11 @@ fn status_responses() {
                 Capability::Name("IMAP4rev1"),
                 Capability::Auth("PLAIN"),
                 Capability::AppendLimit(1000),
+                Capability::MessageLimit(5000),
+                Capability::SaveLimit(2000),
             ])),
             "Hi",
-            "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN APPENDLIMIT=1000] Hi\r\n",
+            "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN APPENDLIMIT=1000 MESSAGELIMIT=5000 SAVELIMIT=2000] Hi\r\n",
         ),
         (
             Condition::Ok,

@@ -307,6 +307,8 @@ fn simple_key(input: &[u8]) -> ParseResult<'_, SearchKey> {
         b"TEXT" => return keyed(rest, astring, SearchKey::Text),
         b"LARGER" => return keyed(rest, number64, SearchKey::Larger),
         b"SMALLER" => return keyed(rest, number64, SearchKey::Smaller),
+        b"UIDAFTER" => return keyed(rest, nz_number, |uid| SearchKey::UidAfter(uid.get())),
+        b"UIDBEFORE" => return keyed(rest, nz_number, |uid| SearchKey::UidBefore(uid.get())),
         b"UID" => return keyed(rest, sequence_set, SearchKey::Uid),
         b"MODSEQ" => return keyed(rest, search_mod_sequence, SearchKey::ModSeq),
         b"OLDER" => return keyed(rest, nz_number, |secs| within(true, secs)),

@@ -69,6 +69,8 @@ pub(crate) fn capabilities(
     if now.authenticated {
         list.extend(AFTER_LOGIN.iter().copied().map(Capability::Name));
         list.push(Capability::AppendLimit(settings.append_limit_octets));
+        list.extend(settings.message_limit.map(Capability::MessageLimit));
+        list.extend(settings.save_limit.map(Capability::SaveLimit));
     } else {
         list.push(Capability::Name("SASL-IR"));
         if now.may_start_tls && !now.tls {
@@ -90,6 +92,8 @@ fn switch(capability: &Capability) -> String {
         Capability::Name(name) => name.to_ascii_uppercase(),
         Capability::Auth(name) => format!("AUTH={name}"),
         Capability::AppendLimit(_) => "APPENDLIMIT".to_owned(),
+        Capability::MessageLimit(_) => "MESSAGELIMIT".to_owned(),
+        Capability::SaveLimit(_) => "SAVELIMIT".to_owned(),
     }
 }
 
@@ -119,6 +123,8 @@ fn names_of(authenticated: bool) -> BTreeSet<String> {
     let announced = |tls: bool, literal_minus: bool| {
         let settings = Settings {
             literal_minus,
+            message_limit: Some(u32::MAX),
+            save_limit: Some(u32::MAX),
             ..Settings::default()
         };
         let now = Circumstances {
@@ -157,6 +163,8 @@ mod tests {
                 Capability::Name(name) => name.to_owned(),
                 Capability::Auth(name) => format!("AUTH={name}"),
                 Capability::AppendLimit(octets) => format!("APPENDLIMIT={octets}"),
+                Capability::MessageLimit(messages) => format!("MESSAGELIMIT={messages}"),
+                Capability::SaveLimit(messages) => format!("SAVELIMIT={messages}"),
             })
             .collect()
     }
@@ -195,6 +203,8 @@ mod tests {
         let announced = |for_all: &BTreeSet<String>, for_account: &BTreeSet<String>| {
             let settings = Settings {
                 disabled_capabilities: for_all.clone(),
+                message_limit: Some(1000),
+                save_limit: Some(1000),
                 ..Settings::default()
             };
             let list = capabilities(&settings, for_account, now);
@@ -221,6 +231,32 @@ mod tests {
             announced(&everything, &["IMAP4REV1".to_owned()].into()),
             ["IMAP4REV1".to_owned()].into()
         );
+    }
+
+    #[test]
+    fn limits_on_messages_are_announced_after_login_where_there_are_some() {
+        let mut now = Circumstances {
+            authenticated: true,
+            tls: true,
+            may_start_tls: false,
+        };
+        let limited = Settings {
+            message_limit: Some(5000),
+            save_limit: Some(2000),
+            ..Settings::default()
+        };
+        let limits = |settings: &Settings, now| {
+            let mut list = names(settings, now);
+            list.retain(|name| name.contains("LIMIT=") && !name.starts_with("APPEND"));
+            list
+        };
+        assert_eq!(
+            limits(&limited, now),
+            ["MESSAGELIMIT=5000", "SAVELIMIT=2000"]
+        );
+        assert!(limits(&Settings::default(), now).is_empty());
+        now.authenticated = false;
+        assert!(limits(&limited, now).is_empty());
     }
 
     #[test]

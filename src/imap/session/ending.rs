@@ -13,7 +13,8 @@ use crate::protocol::Interrupt;
 
 impl Session {
     /// A command ends: brings the view up to date, and has everything said.
-    pub(super) fn end(&mut self, tag: Tag, row: &'static Row, result: CommandResult) {
+    pub(super) fn end(&mut self, tag: Tag, row: &'static Row, mut result: CommandResult) {
+        let cut_beside = self.tell_cut(&mut result);
         let is_gone = matches!(result, Err(CommandError::Store(Error::NonExistent)))
             && (row.legal == Legal::Selected || row.name == "NOOP");
         // These know no NO (RFC 9051 §6.1.2, RFC 3501 §6.4.1), and have found out what was to be found out.
@@ -38,6 +39,9 @@ impl Session {
             let uid_command = row.name.starts_with("UID ");
             finish.pending = Pending::take(selected, row.expunges, uid_command, self.dialect);
         }
+        if let Some(notice) = cut_beside {
+            finish.pending.say_first(notice);
+        }
         tracing::debug!(
             command = row.name,
             result = ?finish.tagged.as_ref().map(|tagged| tagged.condition),
@@ -45,6 +49,25 @@ impl Session {
             "command_finished"
         );
         self.activity = Activity::Finish(Box::new(finish));
+    }
+
+    /// Tells where a command stopped that may process only so many messages: in its end, or, where that has another code, by an untagged NO,
+    /// which is returned (RFC 9738 §3.1).
+    fn tell_cut(&mut self, result: &mut CommandResult) -> Option<Untagged> {
+        let selected = self.state.selected()?;
+        let cut = selected.limits.cut.take()?;
+        let words = "One command processes no more messages";
+        match result {
+            Ok(completed) if completed.code.is_none() => {
+                completed.code = Some(cut.code());
+                completed.text = Some(words);
+                None
+            }
+            _ => {
+                let text = text(cut.code(), words);
+                Some(Untagged::Status(Condition::No, text))
+            }
+        }
     }
 
     /// The selected mailbox is no more. Returns the BYE, if the client cannot be told otherwise.

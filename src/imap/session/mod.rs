@@ -33,6 +33,7 @@ pub(crate) mod vanished;
 mod work;
 
 use super::commands::fetch::LastMessage;
+use super::commands::message_limit::MessageLimits;
 use super::commands::search::Contexts;
 use super::commands::uid_batches::Batches;
 use super::encode::fetch::MessageNumber;
@@ -132,6 +133,8 @@ pub(crate) struct Selected {
     pub(crate) told_keywords: usize,
     /// The message that FETCH may be asked for again.
     pub(crate) last_message: LastMessage,
+    /// How many messages one command may process.
+    pub(crate) limits: MessageLimits,
     /// Searches that are kept up to date.
     pub(crate) contexts: Contexts,
     /// What UIDBATCHES has told.
@@ -166,6 +169,7 @@ impl Selected {
             saved: UidSet::new(),
             told_keywords,
             last_message: LastMessage::default(),
+            limits: MessageLimits::default(),
             contexts: Contexts::default(),
             batches: Batches::default(),
         }

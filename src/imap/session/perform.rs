@@ -203,8 +203,11 @@ impl Session {
         if self.deselect() {
             out.ok(Code::Closed, "Previous mailbox closed");
         }
+        let limits = self.message_limits();
         let (context, _) = self.parts()?;
-        let (selected, news, completed) = select::select(&context, select, read_only, &mut out)?;
+        let (mut selected, news, completed) =
+            select::select(&context, select, read_only, &mut out)?;
+        selected.limits = limits;
         let state = std::mem::replace(&mut self.state, State::Logout);
         self.state = match state {
             State::Authenticated(authenticated) => {

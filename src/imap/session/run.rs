@@ -11,6 +11,7 @@ use super::upload::Upload;
 use super::{Selected, Session, State};
 use crate::imap::commands::fetch::FetchCursor;
 use crate::imap::commands::list::ListCursor;
+use crate::imap::commands::message_limit::MessageLimits;
 use crate::imap::commands::search::SearchCursor;
 use crate::imap::commands::store::store;
 use crate::imap::commands::uid_batches::uid_batches;
@@ -367,6 +368,16 @@ impl Session {
     /// True if a capability, in capitals, is switched off neither for all nor for the account: what a client may enable.
     pub(super) fn is_offered(&self, name: &str) -> bool {
         is_offered(&self.settings, self.disabled_for_account(), name)
+    }
+
+    /// How many messages one command may process: any number, where the client is not told of a limit.
+    pub(super) fn message_limits(&self) -> MessageLimits {
+        let (messages, saved) = (self.settings.message_limit, self.settings.save_limit);
+        MessageLimits {
+            messages: messages.filter(|_| self.is_offered("MESSAGELIMIT")),
+            saved: saved.filter(|_| self.is_offered("SAVELIMIT")),
+            cut: None,
+        }
     }
 
     /// What is switched off for the account; before login nothing.

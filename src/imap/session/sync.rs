@@ -39,6 +39,11 @@ impl Pending {
         }
     }
 
+    /// Has a response told before everything else.
+    pub(crate) fn say_first(&mut self, response: Untagged) {
+        self.first = Some(Box::new(response));
+    }
+
     /// Brings the view up to date, as far as `expunges` allows.
     ///
     /// FETCH responses carry the UID after a UID command (RFC 9051 §6.4.9), and always in IMAP4rev2 (§7.5.2)

@@ -59,7 +59,8 @@ impl Session {
             Err(CommandError::bad("UTF8=ACCEPT is not enabled"))
         } else {
             let limit = self.settings.max_append_messages;
-            upload.append.begin(message, limit)
+            let limits = self.message_limits();
+            upload.append.begin(message, limit, limits)
         };
         upload.stage = Stage::Offered;
         match begun {

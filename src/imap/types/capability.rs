@@ -9,4 +9,8 @@ pub enum Capability {
     Auth(&'static str),
     /// `APPENDLIMIT=` with octets (RFC 7889).
     AppendLimit(u64),
+    /// `MESSAGELIMIT=` with messages (RFC 9738).
+    MessageLimit(u32),
+    /// `SAVELIMIT=` with messages (RFC 9738).
+    SaveLimit(u32),
 }

@@ -79,6 +79,8 @@ pub enum Code {
     InUse,
     /// LIMIT
     Limit,
+    /// MESSAGELIMIT n, perhaps with the lowest UID that was processed (RFC 9738)
+    MessageLimit(u32, Option<Uid>),
     /// MODIFIED set: numbers, or UIDs after a UID command (RFC 7162 §3.1.3)
     Modified(Vec<RangeInclusive<u32>>),
     /// NONEXISTENT

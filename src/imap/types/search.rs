@@ -110,6 +110,10 @@ pub enum SearchKey {
     ModSeq(ModSeq),
     /// A set of sequence numbers, or `$`
     Sequence(SequenceSet),
+    /// UIDAFTER (RFC 9738 §3.2)
+    UidAfter(u32),
+    /// UIDBEFORE (RFC 9738 §3.2)
+    UidBefore(u32),
     /// UID with a set
     Uid(SequenceSet),
     /// NOT

@@ -111,20 +111,22 @@ impl FetchCursor {
     /// Begins a FETCH. Touches no disk.
     ///
     /// # Errors
-    /// [`CommandError::Bad`] for numbers that are not in the view.
+    /// [`CommandError::Bad`] for numbers that are not in the view, `NO [MESSAGELIMIT …]` for a window that is too wide.
     pub(crate) fn new(
         uid: bool,
         set: &SequenceSet,
         mut items: Vec<FetchItem>,
         modifiers: FetchModifiers,
-        selected: &Selected,
+        selected: &mut Selected,
         dialect: &Dialect,
     ) -> Result<Self, CommandError> {
+        selected.limits.check_window(modifiers.partial)?;
         let mut messages = resolve(set, uid, selected)?;
         if let Some(window) = modifiers.partial {
             let within = window.of(messages.len());
             messages = messages.drain(within).collect();
         }
+        messages = selected.limits.cut(messages, |(_, uid)| *uid);
         let mut gone = UidSet::new();
         if let Some(since) = modifiers.changed_since {
             let shared = selected.mailbox.read();

@@ -59,7 +59,14 @@ impl Bench {
         };
         let (mut out, mut piece) = (Vec::new(), Vec::new());
         self.pieces = 0;
-        let cursor = FetchCursor::new(uid, &set, items, modifiers, &self.selected, &self.dialect);
+        let cursor = FetchCursor::new(
+            uid,
+            &set,
+            items,
+            modifiers,
+            &mut self.selected,
+            &self.dialect,
+        );
         let mut cursor = match cursor {
             Ok(cursor) => cursor,
             Err(error) => return (out, Err(error)),
@@ -131,7 +138,7 @@ fn from_memory_alone() {
         &SequenceSet::Saved,
         vec![FetchItem::Flags, FetchItem::Uid],
         FetchModifiers::default(),
-        &bench.selected,
+        &mut bench.selected,
         &bench.dialect,
     );
     assert!(!cursor.unwrap().needs_disk());

@@ -12,6 +12,7 @@ mod program;
 mod result;
 mod subject;
 
+use super::message_limit::MessageLimits;
 use crate::encoding::charset;
 use crate::imap::encode;
 use crate::imap::session::progress::Measure;
@@ -24,6 +25,7 @@ use crate::mailbox::backend;
 use crate::mailbox::id::{ModSeq, Uid};
 use crate::mailbox::messages::Messages;
 use crate::mailbox::uid_set::UidSet;
+use crate::mailbox::view::View;
 use crate::protocol::HIGH_WATER_OCTETS;
 use context::Context;
 use program::{Cost, Program, Terms, Test, bad_charset};
@@ -95,9 +97,11 @@ impl SearchCursor {
         tag: &Tag,
         search: Search,
         now: i64,
-        selected: &Selected,
+        selected: &mut Selected,
         dialect: &Dialect,
     ) -> Result<Self, CommandError> {
+        let window = search.returns.and_then(|returns| returns.partial);
+        selected.limits.check_window(window)?;
         if dialect.utf8 && search.charset.is_some() {
             return Err(CommandError::bad(
                 "CHARSET is not allowed once UTF8=ACCEPT is enabled",
@@ -118,9 +122,10 @@ impl SearchCursor {
         let by_mod_seq = search.key.any(SearchKey::is_mod_seq);
         let last_change = by_mod_seq.then_some(ModSeq::ZERO);
         let program = Program::compile(search.key, terms)?;
+        let mut limits = selected.limits;
         let mut ahead = VecDeque::new();
         if is_known {
-            ahead.extend(selected.view.iter().map(|(_, uid)| uid));
+            ahead.extend(to_look_at(&program, &mut limits, &selected.view));
         }
         let in_memory = match program.cost() {
             Cost::Memory => true,
@@ -128,6 +133,7 @@ impl SearchCursor {
             Cost::Date | Cost::Header | Cost::Body => ahead.is_empty(),
         };
         drop(messages);
+        selected.limits = limits;
         let is_quick = ahead.len().saturating_mul(program.tests()) <= MAX_TESTS_AT_ONCE;
         Ok(Self {
             program,
@@ -302,16 +308,19 @@ impl SearchCursor {
             return;
         }
         let nothing = Program::Test(Test::Constant(false));
-        let is_open = selected.contexts.open(Context {
-            tag: self.tag.clone(),
-            uid: self.uid,
-            program: std::mem::replace(&mut self.program, nothing),
-            results: self.found.uids().clone(),
-            due: UidSet::new(),
-        });
+        // where not all messages were looked at, changes mean nothing
+        let is_whole = selected.limits.cut.is_none();
+        let is_open = is_whole
+            && selected.contexts.open(Context {
+                tag: self.tag.clone(),
+                uid: self.uid,
+                program: std::mem::replace(&mut self.program, nothing),
+                results: self.found.uids().clone(),
+                due: UidSet::new(),
+            });
         if !is_open {
             let code = Code::NoUpdate(self.tag.clone());
-            let refusal = Untagged::Status(Condition::No, text(code, "Too many updated searches"));
+            let refusal = Untagged::Status(Condition::No, text(code, "No updates will be told"));
             encode::untagged(&refusal, dialect.is_utf8(), out);
         }
     }
@@ -353,6 +362,19 @@ impl Answer {
         self.sent += piece.len();
         (self.sent < self.octets.len()).then_some(self)
     }
+}
+
+/// The messages that a search looks at, rising: all, unless one command may process only so many.
+fn to_look_at(program: &Program, limits: &mut MessageLimits, view: &View) -> Vec<Uid> {
+    let all: Vec<Uid> = view.iter().map(|(_, uid)| uid).collect();
+    if limits
+        .messages
+        .is_none_or(|limit| all.len() <= limit as usize)
+    {
+        return all;
+    }
+    let named = program.named(all.into_iter().collect());
+    limits.cut_set(named).iter().collect()
 }
 
 /// True if a message's size needs no look at the disk, or the message is gone.

@@ -12,6 +12,7 @@ use crate::mailbox::id::ModSeq;
 use crate::mailbox::messages::Messages;
 use crate::mailbox::uid_set::UidSet;
 use crate::message::text::Needle;
+use std::ops::RangeInclusive;
 
 /// A condition on a message.
 #[derive(Debug)]
@@ -41,8 +42,6 @@ pub(super) enum Test {
     ChangedFrom(ModSeq),
     /// One of these messages.
     Among(UidSet),
-    /// A UID in one of these ranges, which rise.
-    Between(Vec<(u32, u32)>),
     /// RFC822.SIZE is above.
     Larger(u64),
     /// RFC822.SIZE is below.
@@ -177,6 +176,20 @@ impl Program {
         }
     }
 
+    /// Those messages of some that the sets of the search name.
+    pub(super) fn named(&self, mut messages: UidSet) -> UidSet {
+        match self {
+            Self::Test(Test::Among(uids)) => messages.intersection(uids),
+            Self::All(parts) => {
+                for part in parts {
+                    messages = part.named(messages);
+                }
+                messages
+            }
+            Self::Test(_) | Self::Not(_) | Self::Any(_) => messages,
+        }
+    }
+
     /// True if something must be looked at that is not in memory.
     pub(super) fn reads(&self) -> bool {
         self.cost() > Cost::Memory
@@ -192,7 +205,6 @@ impl Test {
             | Self::Recent
             | Self::ChangedFrom(_)
             | Self::Unknown(_)
-            | Self::Between(_)
             | Self::Among(_) => Cost::Memory,
             Self::Larger(_) | Self::Smaller(_) => Cost::Size,
             Self::Arrived(..) | Self::ArrivedUntil(_) | Self::ArrivedFrom(_) => Cost::Date,
@@ -225,8 +237,10 @@ impl Test {
             SearchKey::Smaller(octets) => Self::Smaller(octets),
             SearchKey::Sequence(set) => Self::Among(numbered(&set, terms.selected)?),
             SearchKey::Uid(SequenceSet::Ranges(ranges)) => {
-                Self::Between(uid_ranges(&ranges, &terms.selected.view))
+                Self::Among(uid_ranges(&ranges, &terms.selected.view))
             }
+            SearchKey::UidAfter(uid) => Self::among(uid.checked_add(1).map(|uid| uid..=u32::MAX)),
+            SearchKey::UidBefore(uid) => Self::among(Some(1..=uid.saturating_sub(1))),
             SearchKey::Uid(set) => Self::Among(resolve_uids(&set, true, terms.selected)?),
             SearchKey::All
             | SearchKey::Flag(..)
@@ -237,6 +251,13 @@ impl Test {
             | SearchKey::Or(_)
             | SearchKey::And(_) => Self::Constant(true),
         })
+    }
+}
+
+impl Test {
+    /// One of the UIDs of a range, if there is one.
+    fn among(range: Option<RangeInclusive<u32>>) -> Self {
+        Self::Among(range.into_iter().collect())
     }
 }
 

@@ -110,11 +110,6 @@ impl<'a> Subject<'a> {
             Test::ChangedFrom(mod_seq) => self.facts.mod_seq >= *mod_seq,
             Test::Unknown(_) => false,
             Test::Among(uids) => uids.contains(self.facts.uid),
-            Test::Between(ranges) => {
-                let uid = self.facts.uid.value();
-                let at = ranges.partition_point(|(_, last)| *last < uid);
-                ranges.get(at).is_some_and(|(first, _)| *first <= uid)
-            }
             Test::Larger(octets) => self.size()? > *octets,
             Test::Smaller(octets) => self.size()? < *octets,
             Test::Arrived(test, day) => compare(*test, civil_day(self.date()?), *day),

@@ -109,7 +109,7 @@ impl Bench {
             &command.tag,
             search,
             now,
-            &self.selected,
+            &mut self.selected,
             &self.dialect,
         );
         let mut cursor = match cursor {
