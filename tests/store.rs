@@ -20,6 +20,7 @@ mod store {
     mod compressed;
     mod dovecot;
     mod index;
+    mod index_model;
     mod mailboxes;
     mod messages;
     mod others;

@@ -80,7 +80,10 @@ impl Delta {
     /// The changes after a mod-sequence, with the flags that messages have now; none if they are not all known.
     pub fn since(messages: &Messages, since: ModSeq) -> Option<Vec<Self>> {
         let changes = messages.changes_since(since)?;
-        let delta = |what, mod_seq| Self {
+        if messages.expunged().floor() > since {
+            return None;
+        }
+        let delta = |(mod_seq, what)| Self {
             mod_seq,
             uid_next: messages.uid_next(),
             keywords: match &what {
@@ -89,19 +92,19 @@ impl Delta {
             },
             what,
         };
-        let what = |kind: ChangeKind, uids: &UidSet| match kind {
-            ChangeKind::Arrived | ChangeKind::Flags => What::Set(
-                uids.iter()
-                    .filter_map(|uid| Some((uid, messages.flags(uid)?)))
-                    .collect(),
-            ),
-            ChangeKind::Expunged => What::Expunged(uids.clone()),
-        };
-        Some(
-            changes
-                .map(|change| delta(what(change.kind, &change.uids), change.mod_seq))
-                .collect(),
-        )
+        let flags = |uid| Some((uid, messages.flags(uid)?));
+        let set = changes
+            .filter(|change| change.kind != ChangeKind::Expunged)
+            .map(|change| {
+                let set = change.uids.iter().filter_map(flags).collect();
+                (change.mod_seq, What::Set(set))
+            });
+        let expunged = (messages.expunged().entries())
+            .filter(|(mod_seq, _)| *mod_seq > since)
+            .map(|(mod_seq, uids)| (mod_seq, What::Expunged(uids.clone())));
+        let mut all: Vec<(ModSeq, What)> = set.chain(expunged).collect();
+        all.sort_by_key(|(mod_seq, _)| *mod_seq);
+        Some(all.into_iter().map(delta).collect())
     }
 }
 

@@ -68,20 +68,16 @@ enum Trouble {
 
 impl From<rusqlite::Error> for Trouble {
     fn from(error: rusqlite::Error) -> Self {
-        let is_short = error
-            .sqlite_error()
-            .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ);
         match error.sqlite_error_code() {
             Some(
                 ErrorCode::DatabaseBusy
                 | ErrorCode::DatabaseLocked
                 | ErrorCode::PermissionDenied
                 | ErrorCode::OutOfMemory
-                | ErrorCode::ReadOnly
-                | ErrorCode::SystemIoFailure
                 | ErrorCode::DiskFull
                 | ErrorCode::CannotOpen,
-            ) if !is_short => Self::Failed(error.to_string()),
+            ) => Self::Failed(error.to_string()),
+            // damage of its first page makes a database read-only, or longer than its file
             _ => Self::Damaged(error.to_string()),
         }
     }
@@ -193,7 +189,7 @@ impl Databases {
             let outcome = slot.database(&self.boot).and_then(&mut work);
             match outcome {
                 Ok(value) => return Ok(value),
-                Err(Trouble::Damaged(cause)) if !is_last => slot.begin_anew(&cause),
+                Err(Trouble::Damaged(cause)) if !is_last && slot.begin_anew(&cause) => {}
                 Err(Trouble::TooLate) => return Err(Unavailable),
                 Err(trouble) => {
                     slot.close();
@@ -244,9 +240,8 @@ impl Slot {
         }
     }
 
-    /// Removes a database that is not to be believed.
-    fn begin_anew(&mut self, cause: &str) {
-        tracing::warn!(path = ?self.path, cause, "index_rebuilt");
+    /// Removes a database that is not to be believed; false if that cannot be done.
+    fn begin_anew(&mut self, cause: &str) -> bool {
         self.close();
         for end in ["", "-journal", "-wal", "-shm"] {
             let mut path = self.path.clone().into_os_string();
@@ -254,10 +249,13 @@ impl Slot {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::debug!(?path, %error, "index_not_removed");
+                    return false;
                 }
                 Ok(()) | Err(_) => {}
             }
         }
+        tracing::warn!(path = ?self.path, cause, "index_rebuilt");
+        true
     }
 }
 

@@ -37,13 +37,17 @@ impl Expunged {
         self.entries.iter().map(|(mod_seq, uids)| (*mod_seq, uids))
     }
 
-    /// Remembers messages that were expunged in one change, later than all changes before.
+    /// Remembers messages that were expunged in one change.
     pub fn note(&mut self, mod_seq: ModSeq, uids: UidSet) {
         if uids.is_empty() {
             return;
         }
         self.ranges += uids.ranges().count();
-        self.entries.push_back((mod_seq, uids));
+        // mostly the end: only what another process did may be heard of late
+        let at = self
+            .entries
+            .partition_point(|(earlier, _)| *earlier <= mod_seq);
+        self.entries.insert(at, (mod_seq, uids));
         while self.ranges > MAX_EXPUNGED_RANGES
             && let Some((forgotten, uids)) = self.entries.pop_front()
         {

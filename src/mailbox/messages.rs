@@ -229,10 +229,16 @@ impl Messages {
 
     /// Takes messages out of the columns; returns those that were there.
     pub(super) fn remove(&mut self, uids: &UidSet) -> UidSet {
-        let gone: UidSet = uids
-            .iter()
-            .filter(|uid| self.position(*uid).is_some())
-            .collect();
+        // a set may have many more UIDs than there are messages
+        let gone: UidSet = if uids.len() > self.len() {
+            (self.uids.iter().copied())
+                .filter(|uid| uids.contains(*uid))
+                .collect()
+        } else {
+            (uids.iter())
+                .filter(|uid| self.position(*uid).is_some())
+                .collect()
+        };
         if !gone.is_empty() {
             let keep: Vec<bool> = self.uids.iter().map(|uid| !gone.contains(*uid)).collect();
             retain(&mut self.uids, &keep);
@@ -330,7 +336,7 @@ impl Messages {
     }
 
     /// The mod-sequence of the next change.
-    pub(super) fn next_mod_seq(&self) -> ModSeq {
+    pub fn next_mod_seq(&self) -> ModSeq {
         self.highest_mod_seq.max(self.floor).next()
     }
 

@@ -164,6 +164,28 @@ impl Messages {
         self.raise_uid_next(uid.next().unwrap_or(Uid::MAX));
     }
 
+    /// Lets the highest mod-sequence rise though nothing changed here, as others have been told of it.
+    pub fn reach(&mut self, mod_seq: ModSeq) {
+        self.highest_mod_seq = self.highest_mod_seq.max(mod_seq);
+    }
+
+    /// Counts UIDs from `first` on that no message has as expunged: they were given to messages that were gone before they were seen here,
+    /// but others may have been told of them.
+    pub fn note_unseen(&mut self, first: Uid) {
+        let from = self.uids.partition_point(|uid| *uid < first);
+        let there: UidSet = self.uids.iter().skip(from).copied().collect();
+        let given: UidSet = [first.value()..=self.uid_next.value() - 1]
+            .into_iter()
+            .collect();
+        let unseen = given.difference(&there);
+        if !unseen.is_empty() {
+            let mod_seq = self.next_mod_seq();
+            self.expunged.note(mod_seq, unseen);
+            // nobody here has to be told, so it is not in the log
+            self.highest_mod_seq = mod_seq;
+        }
+    }
+
     /// Takes over a change of flags that another process made. False if not all messages were known with just these flags: then the
     /// mailbox has to be looked at.
     pub fn learn_flags(
@@ -190,12 +212,20 @@ impl Messages {
         is_known
     }
 
-    /// Takes over that another process found messages gone. Returns those that were here until now.
+    /// Takes over that another process found messages gone; those that are remembered as gone since then are known. Returns those that
+    /// were here until now.
     pub fn learn_expunged(&mut self, mod_seq: ModSeq, uids: &UidSet) -> UidSet {
-        let mod_seq = self.learned(mod_seq);
         let gone = self.remove(uids);
-        self.expunged.note(mod_seq, uids.clone());
-        self.log(ChangeKind::Expunged, mod_seq, gone.clone());
+        let before = ModSeq(mod_seq.0.saturating_sub(1));
+        let known = self.expunged.since(before).unwrap_or_default();
+        let new = uids.difference(&known);
+        if !new.is_empty() || !gone.is_empty() {
+            let mod_seq = self.learned(mod_seq);
+            self.expunged.note(mod_seq, new);
+            self.highest_mod_seq = mod_seq;
+            self.log(ChangeKind::Expunged, mod_seq, gone.clone());
+        }
+        self.raise_floor(mod_seq);
         gone
     }
 
@@ -336,6 +366,13 @@ mod tests {
             kinds,
             [(301, ChangeKind::Flags), (302, ChangeKind::Expunged)]
         );
+        // told twice
+        assert!(
+            messages
+                .learn_expunged(ModSeq(302), &uids(&[3, 4]))
+                .is_empty()
+        );
+        assert_eq!(messages.highest_mod_seq(), ModSeq(302));
         // too late for its own mod-sequence
         assert!(messages.learn_flags(ModSeq(200), [(uid(2), SEEN)]));
         assert_eq!(messages.mod_seq_at(1), ModSeq(901));

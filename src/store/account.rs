@@ -7,13 +7,12 @@ use super::folders::Folders;
 use super::open_mailbox::OpenMailbox;
 use super::special_use::SpecialUses;
 use super::uidlist::UidList;
-use super::uidlist_file::UidListFile;
+use super::uidlist_file::{self, UidListFile};
 use super::{StoreState, clock, subscriptions, uid_validity};
 use crate::durable::Ownership;
 use crate::mailbox::backend::{
     Account, Error, Intake, Listed, Mailbox, Placed, Result, Status, Upload,
 };
-use crate::mailbox::id::Uid;
 use crate::mailbox::name::{MailboxName, SpecialUse};
 use crate::mailbox::uid_set::UidSet;
 use std::collections::{BTreeSet, HashMap};
@@ -61,7 +60,7 @@ impl AccountState {
     }
 
     /// The mailbox of a name if it is open.
-    fn if_open(&self, name: &MailboxName) -> Option<Arc<OpenMailbox>> {
+    pub(super) fn if_open(&self, name: &MailboxName) -> Option<Arc<OpenMailbox>> {
         self.open_mailboxes()
             .get(name)
             .and_then(Weak::upgrade)
@@ -89,7 +88,11 @@ impl AccountState {
     }
 
     /// Opens and looks. One that turns out to have been replaced by another of the same name is opened anew.
-    fn look_at(self: &Arc<Self>, name: &MailboxName, intake: Intake) -> Result<Arc<OpenMailbox>> {
+    pub(super) fn look_at(
+        self: &Arc<Self>,
+        name: &MailboxName,
+        intake: Intake,
+    ) -> Result<Arc<OpenMailbox>> {
         let mailbox = self.mailbox(name)?;
         let mailbox = match mailbox.look(intake) {
             Ok(()) => mailbox,
@@ -173,10 +176,15 @@ impl AccountState {
         let open = self.if_open(name);
         // whoever works on it finishes first
         let held = open.as_ref().map(|mailbox| mailbox.disk()).transpose()?;
+        let header = uidlist_file::header(&directory).ok().flatten();
+        let guid = header.and_then(|(_, guid)| guid);
         let removed =
             note_uid_validity(root, &like, &directory).and_then(|()| self.folders.remove(name));
         if let (Ok(()), Some(mailbox)) = (&removed, &open) {
             mailbox.vanish();
+        }
+        if removed.is_ok() {
+            self.forget(guid);
         }
         drop(held);
         match removed {
@@ -188,6 +196,15 @@ impl AccountState {
         }
         self.update_uses(&like, |uses| uses.set(name, &[]));
         Ok(())
+    }
+
+    /// Forgets what is remembered of a mailbox that is gone. Trouble is told by the index.
+    fn forget(&self, guid: Option<[u8; 16]>) {
+        if let (Some(index), Some(guid)) = (&self.store.index, guid)
+            && let Err(error) = index.forget(self.folders.root(), &guid)
+        {
+            tracing::debug!(%error, "mailbox_not_forgotten");
+        }
     }
 
     /// Changes what mailboxes are for, as part of another change that is done already.
@@ -372,16 +389,7 @@ impl Account for MaildirAccount {
     }
 
     fn status(&self, name: &MailboxName, with_size: bool) -> Result<Status> {
-        let mailbox = self.state.look_at(name, Intake::Look)?;
-        let size = with_size.then(|| total_size(&mailbox)).transpose()?;
-        let messages = mailbox.read();
-        Ok(Status {
-            counts: messages.counts(),
-            uid_next: messages.uid_next(),
-            uid_validity: messages.uid_validity(),
-            highest_mod_seq: messages.highest_mod_seq(),
-            size,
-        })
+        self.state.status(name, with_size)
     }
 
     fn open(&self, name: &MailboxName, intake: Intake) -> Result<Arc<dyn Mailbox>> {
@@ -399,21 +407,4 @@ impl Account for MaildirAccount {
         let mailbox = self.state.mailbox(name)?;
         deliver::deliver(&mailbox, uploads)
     }
-}
-
-/// Octets of all messages with CRLF. Messages that vanish meanwhile count for nothing.
-fn total_size(mailbox: &OpenMailbox) -> Result<u64> {
-    if let Some(known) = mailbox.read().total_size() {
-        return Ok(known);
-    }
-    let uids: Vec<Uid> = mailbox.read().uids().to_vec();
-    let mut total: u64 = 0;
-    for uid in uids {
-        match mailbox.crlf_size(uid) {
-            Ok(size) => total = total.saturating_add(size),
-            Err(Error::Expunged) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(total)
 }

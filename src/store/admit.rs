@@ -153,19 +153,22 @@ impl OpenMailbox {
 
     /// Shows connections what changed.
     fn show(&self, disk: &mut Disk, seen: Seen) {
-        let is_nothing = seen.gone.is_empty() && seen.flags.is_empty() && seen.arrivals.is_empty();
+        let is_nothing = seen.gone.is_empty()
+            && seen.flags.is_empty()
+            && seen.arrivals.is_empty()
+            && seen.uid_next <= self.read().uid_next();
         if is_nothing {
-            let mut messages = self.write();
-            mark(&mut messages, Vec::new(), &seen.fresh);
-            messages.raise_uid_next(seen.uid_next);
+            mark(&mut self.write(), Vec::new(), &seen.fresh);
             return;
         }
         let is_changed = self.change(disk, |messages| {
             let expunged = messages.expunge(&seen.gone);
             let flagged = messages.set_flags(seen.flags);
+            let uid_next = messages.uid_next();
             let added = messages.arrive(seen.arrivals);
             mark(messages, seen.recent, &seen.fresh);
             messages.raise_uid_next(seen.uid_next);
+            messages.note_unseen(uid_next);
             expunged.or(flagged).or(added).is_some()
         });
         if is_changed {

@@ -411,8 +411,10 @@ impl OpenMailbox {
             .map(|(uid, arrival)| (*uid, disk.map.to_shared(arrival.flags), arrival.crlf_octets))
             .collect();
         self.change(disk, |messages| {
+            let uid_next = messages.uid_next();
             messages.mark_recent(uids.iter().copied());
             messages.arrive(new);
+            messages.note_unseen(uid_next);
         });
         self.signal.wake();
     }

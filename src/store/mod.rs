@@ -5,6 +5,7 @@
 //!                                            │ sync: disk → memory         scan, join: what is where
 //!                                            │ flags, expunge, deliver, transfer: memory → disk
 //!                                            │ remember: mod-sequences, over restarts and processes
+//!                                            │ status: STATUS without opening
 //!                                            └ watch: who is told
 //! ```
 //!
@@ -51,6 +52,7 @@ mod remember;
 mod scan;
 mod special_use;
 mod spool;
+mod status;
 mod subscriptions;
 mod sync;
 mod template;

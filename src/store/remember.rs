@@ -13,7 +13,7 @@ use super::failure::noted;
 use super::open_mailbox::{Disk, OpenMailbox};
 use super::scan::Stamp;
 use super::spool::Place;
-use crate::index::{Delta, Found, Index, Key, Record, Version, What, encode};
+use crate::index::{Delta, Found, Index, Key, Record, StatusNote, Version, What, encode};
 use crate::mailbox::backend::Result;
 use crate::mailbox::flag::Flags;
 use crate::mailbox::id::{ModSeq, Uid, UidValidity};
@@ -29,6 +29,8 @@ pub(super) struct Memory {
     version: Option<Version>,
     /// Inode of the directory of messages.
     directory: Option<u64>,
+    /// What was noted for STATUS last.
+    pub(super) noted: Option<StatusNote>,
     /// Flags were taken over from another process: the next look compares them all.
     pub(super) is_flags_suspect: bool,
 }
@@ -226,7 +228,8 @@ impl Learned {
         let before = messages.highest_mod_seq();
         let mut learned = Self::default();
         match found {
-            Found::Nothing => {}
+            // what others were told is lost: it was not above the floor
+            Found::Nothing => messages.reach(messages.next_mod_seq()),
             Found::Missed(deltas) => {
                 for delta in deltas {
                     learned.add(messages, delta);
@@ -240,6 +243,7 @@ impl Learned {
 
     /// Takes over one change.
     fn add(&mut self, messages: &mut Messages, delta: Delta) {
+        let mod_seq = delta.mod_seq;
         match delta.what {
             What::Set(mut set) => {
                 for (_, flags) in &mut set {
@@ -253,6 +257,7 @@ impl Learned {
                 self.gone.unite(&gone);
             }
         }
+        messages.reach(mod_seq);
     }
 
     /// Takes over what a whole record tells beyond what is known here.
@@ -284,6 +289,7 @@ impl Learned {
                 self.gone.unite(&gone);
             }
         }
+        messages.reach(remembered.highest_mod_seq);
     }
 }
 

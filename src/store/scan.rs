@@ -59,6 +59,16 @@ impl Stamp {
         })
     }
 
+    /// All of it.
+    pub(super) fn octets(&self) -> Vec<u8> {
+        [
+            &self.device.to_le_bytes()[..],
+            &self.inode.to_le_bytes(),
+            &self.modified.as_nanos().to_le_bytes(),
+        ]
+        .concat()
+    }
+
     /// The directory's inode.
     pub(super) const fn inode(&self) -> u64 {
         self.inode
@@ -140,6 +150,11 @@ impl DirectoryState {
     /// Before a change of our own: true if nobody else has changed the directory since it was read, by its stamp.
     pub(super) fn is_known(&self, stamp: &Stamp) -> bool {
         self.stamp.as_ref() == Some(stamp)
+    }
+
+    /// True if the last reading tells all, given the directory's stamp: any change after it would change that.
+    pub(super) fn is_trusted(&self, stamp: &Stamp) -> bool {
+        self.is_known(stamp) && self.trust == Trust::Full
     }
 
     /// After a change of our own to a directory that was [`DirectoryState::is_known`] before, with `files` in it.

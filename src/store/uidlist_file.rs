@@ -95,6 +95,27 @@ impl Known {
     }
 }
 
+/// Longest first line that is read by itself.
+const MAX_HEADER_OCTETS: u64 = 4096;
+
+/// UIDVALIDITY and GUID of the mailbox in a directory, from the first line of its list; none if that is damaged.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn header(directory: &Path) -> io::Result<Option<(UidValidity, Option<[u8; 16]>)>> {
+    let mut text = Vec::new();
+    durable::open(&directory.join("dovecot-uidlist"))?
+        .take(MAX_HEADER_OCTETS)
+        .read_to_end(&mut text)?;
+    let end = memchr::memchr(b'\n', &text).unwrap_or(0);
+    text.truncate(end);
+    if !UidList::has_header(&text) {
+        return Ok(None);
+    }
+    let parsed = UidList::parse(text, None);
+    Ok(parsed.map(|(list, _)| (list.uid_validity(), list.guid())))
+}
+
 /// The list of one mailbox: what was last read, and how to read on.
 #[derive(Debug)]
 pub(super) struct UidListFile {

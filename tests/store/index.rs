@@ -1,11 +1,12 @@
 //! What is remembered over a restart, what several processes learn of each other, and what damage of the index does: nothing.
 
-use super::spool::{Spool, change, flags, name, set, uid, uids};
+use super::spool::{Spool, change, flags, keyword, name, set, uid, uids};
 use restante::mailbox::backend::{Account, Intake, Mailbox};
-use restante::mailbox::flag::{FlagAction, SystemFlag};
+use restante::mailbox::flag::{FlagAction, NamedFlags, SystemFlag};
 use restante::mailbox::id::ModSeq;
 use std::fs;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 const SEEN: &[SystemFlag] = &[SystemFlag::Seen];
 
@@ -109,4 +110,131 @@ fn messages_that_came_and_went_while_nobody_looked_are_expunged() {
     let mailbox = inbox(&*account);
     assert_eq!(uids(&*mailbox), [1, 2, 3, 4, 5, 8]);
     assert_eq!(mailbox.read().expunged_since(last), Some(set(&[6, 7])));
+}
+
+/// Sets the time stamps of INBOX's directories, as if what is in them had been there for long.
+fn set_stamps(spool: &Spool, secs: u64) {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(secs) + Duration::from_nanos(1);
+    for place in ["new", "cur"] {
+        let directory = fs::File::open(spool.path(place)).unwrap();
+        directory
+            .set_times(fs::FileTimes::new().set_modified(time))
+            .unwrap();
+    }
+}
+
+#[test]
+fn status_is_told_without_opening_while_the_mailbox_looks_the_same() {
+    let spool = Spool::new();
+    let account = five(&spool);
+    let mailbox = inbox(&*account);
+    add_seen(&*mailbox, 2);
+    let last = highest(&*mailbox);
+    let file = spool.file_of(&*mailbox, uid(5));
+    drop((mailbox, account));
+    set_stamps(&spool, 1_000_000_000);
+    let told = spool.account().status(&name("INBOX"), true).unwrap();
+    assert_eq!((told.counts.messages, told.counts.unseen), (5, 4));
+    assert_eq!((told.uid_next, told.highest_mod_seq), (uid(6), last));
+    assert!(told.size.is_some());
+
+    // a file less, and the stamps as they were: whoever tells five has not looked
+    let elsewhere = spool.path("elsewhere");
+    fs::rename(&file, &elsewhere).unwrap();
+    set_stamps(&spool, 1_000_000_000);
+    let account = spool.account();
+    assert_eq!(account.status(&name("INBOX"), true).unwrap(), told);
+    let without_size = account.status(&name("INBOX"), false).unwrap();
+    assert_eq!(
+        (without_size.size, without_size.counts),
+        (None, told.counts)
+    );
+
+    // stamps that differ: it is looked at
+    set_stamps(&spool, 1_000_000_001);
+    let account = spool.account();
+    let now = account.status(&name("INBOX"), true).unwrap();
+    assert_eq!(now.counts.messages, 4);
+    assert!(now.highest_mod_seq > last && now.size < told.size);
+}
+
+#[test]
+fn status_of_a_directory_that_was_just_changed_is_not_noted() {
+    let spool = Spool::new();
+    let account = five(&spool);
+    // a stamp in the future is never old enough
+    set_stamps(&spool, 30_000_000_000);
+    let told = spool.account().status(&name("INBOX"), false).unwrap();
+    assert_eq!(told.counts.messages, 5);
+    let file = spool.file_of(&*inbox(&*account), uid(5));
+    drop(account);
+    fs::remove_file(file).unwrap();
+    set_stamps(&spool, 30_000_000_000);
+    let now = spool.account().status(&name("INBOX"), false).unwrap();
+    assert_eq!(now.counts.messages, 4);
+}
+
+#[test]
+fn changes_of_keywords_alone_are_seen_by_status() {
+    let spool = Spool::new();
+    let account = five(&spool);
+    drop(account);
+    set_stamps(&spool, 1_000_000_000);
+    let before = spool.account().status(&name("INBOX"), false).unwrap();
+    let account = spool.account();
+    let mailbox = inbox(&*account);
+    let mut words = NamedFlags::default();
+    words.keywords.push(keyword("$Work"));
+    let change = change(FlagAction::Add, words);
+    let mod_seq = mailbox.store(&set(&[1]), &change).unwrap().mod_seq.unwrap();
+    drop((mailbox, account));
+    set_stamps(&spool, 1_000_000_000);
+    let now = spool.account().status(&name("INBOX"), false).unwrap();
+    assert!(mod_seq > before.highest_mod_seq);
+    assert_eq!(now.highest_mod_seq, mod_seq);
+}
+
+#[test]
+fn a_deleted_mailbox_is_forgotten() {
+    let spool = Spool::new();
+    let account = spool.account();
+    account.create(&name("Old"), &[]).unwrap();
+    spool.append(&*account, "Old", b"\n", &[]);
+    let size = |mailbox: &str| {
+        account
+            .status(&name(mailbox), true)
+            .unwrap()
+            .counts
+            .messages
+    };
+    assert_eq!(size("Old"), 1);
+    account.delete(&name("Old")).unwrap();
+    account.create(&name("Old"), &[]).unwrap();
+    assert_eq!(size("Old"), 0);
+    let old = account.open(&name("Old"), Intake::Look).unwrap();
+    assert_eq!(old.read().expunged_since(highest(&*old)), Some(set(&[])));
+}
+
+#[test]
+fn an_index_that_cannot_be_made_is_done_without() {
+    let spool = Spool::new();
+    fs::create_dir_all(spool.index()).unwrap();
+    let account = five(&spool);
+    drop(account);
+    // a directory stands where the database should be
+    for entry in fs::read_dir(spool.index()).unwrap() {
+        let path = entry.unwrap().path();
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("file"), b"").unwrap();
+    }
+    let account = spool.account();
+    let mailbox = inbox(&*account);
+    let before = highest(&*mailbox);
+    assert!(add_seen(&*mailbox, 1) > before);
+    assert_eq!(mailbox.expunge(&set(&[2])).unwrap(), set(&[2]));
+    assert_eq!(uids(&*mailbox), [1, 3, 4, 5]);
+    assert_eq!(mailbox.read().expunged_since(before), Some(set(&[2])));
+    let status = account.status(&name("INBOX"), true).unwrap();
+    assert_eq!(status.counts.messages, 4);
 }
