@@ -117,18 +117,31 @@ fn listeners(config: &Config, findings: &mut Findings) {
             continue;
         };
         let what = format!("listeners: {address}");
-        let problem = TcpListener::bind(address).err().map(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                "in use; by a running restante, or `ss -ltnp` tells by whom".to_owned()
-            }
-            io::ErrorKind::PermissionDenied => format!(
-                "{error}; ports below 1024 need root, CAP_NET_BIND_SERVICE, or a socket from systemd"
-            ),
-            io::ErrorKind::AddrNotAvailable => format!("{error}; no interface has this address"),
-            _ => error.to_string(),
-        });
-        findings.note(&what, problem);
+        match TcpListener::bind(address) {
+            Ok(_) => findings.good.push(what),
+            Err(error) => unbound(&what, &error, findings),
+        }
     }
+}
+
+/// Says why an address cannot be bound.
+fn unbound(what: &str, error: &io::Error, findings: &mut Findings) {
+    let problem = match error.kind() {
+        // systemd gives the server a right that who runs this check need not have
+        io::ErrorKind::PermissionDenied => {
+            findings.notes.push(format!(
+                "{what}: not looked at, since this user may not bind it ({error}); ports below 1024 need root, CAP_NET_BIND_SERVICE as in \
+                 restante.service, or a socket from systemd"
+            ));
+            return;
+        }
+        io::ErrorKind::AddrInUse => {
+            "in use; by a running restante, or `ss -ltnp` tells by whom".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => format!("{error}; no interface has this address"),
+        _ => error.to_string(),
+    };
+    findings.bad.push(format!("{what}: {problem}"));
 }
 
 /// Becomes whom the server will become, to see with those eyes.
@@ -431,6 +444,21 @@ mod tests {
         let path = directory.join("restante.toml");
         io::Write::write_all(&mut fs::File::create(&path).unwrap(), text.as_bytes()).unwrap();
         load::load(&path).unwrap().config
+    }
+
+    #[test]
+    fn a_port_that_only_the_check_may_not_bind_is_no_mistake() {
+        for (kind, notes, bad) in [
+            (io::ErrorKind::PermissionDenied, 1, 0),
+            (io::ErrorKind::AddrInUse, 0, 1),
+            (io::ErrorKind::AddrNotAvailable, 0, 1),
+        ] {
+            let mut findings = Findings::default();
+            unbound("listeners: [::]:993", &kind.into(), &mut findings);
+            assert_eq!((findings.notes.len(), findings.bad.len()), (notes, bad));
+            let said = [findings.notes, findings.bad].concat();
+            assert!(said[0].starts_with("listeners: [::]:993: "), "{said:?}");
+        }
     }
 
     #[test]
