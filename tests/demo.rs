@@ -198,6 +198,20 @@ fn sessions_end_when_their_account_or_the_server_does() {
 
     assert!(pop3.ask("NOOP").starts_with("+OK"));
     demo.interrupt();
+    // the index was closed in order: it is believed after the machine's next start, too
+    let databases: Vec<PathBuf> = std::fs::read_dir(parent.path().join("index"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "sqlite"))
+        .collect();
+    assert_eq!(databases.len(), 2);
+    for database in databases {
+        let written_in: String = rusqlite::Connection::open(database)
+            .unwrap()
+            .query_row("SELECT boot FROM about", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(written_in, "");
+    }
     assert!(pop3.line().starts_with("-ERR [SYS/TEMP]"));
     assert_eq!(pop3.rest(), "");
 }

@@ -22,8 +22,8 @@ use std::time::Duration;
 /// Time that threads of the runtime get to end after the orderly stop; what hangs then ends with the process.
 const RUNTIME_END: Duration = Duration::from_secs(1);
 
-/// Open files that a server needs besides one for each connection: databases, watches, the disk threads' files.
-const OTHER_FILES: u64 = 256;
+/// Open files that a server needs besides one for each connection: databases (the index has up to 512), watches, the disk threads' files.
+const OTHER_FILES: u64 = 768;
 
 /// Serves until SIGTERM.
 pub(super) fn run(path: &Path) -> Result<(), Failure> {
@@ -43,7 +43,8 @@ pub(super) fn serve(config: &Config, started: impl FnOnce(&[Door])) -> Result<()
     become_user(config)?;
     let tls = tls(config)?;
     let authenticator = Arc::new(authenticator(config)?);
-    let services = services(config, protocols, &authenticator);
+    let index = index(config);
+    let services = services(config, protocols, &authenticator, index.clone());
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("net")
         .enable_all()
@@ -62,6 +63,9 @@ pub(super) fn serve(config: &Config, started: impl FnOnce(&[Door])) -> Result<()
         Ok(())
     });
     runtime.shutdown_timeout(RUNTIME_END);
+    if let Some(index) = index {
+        index.close();
+    }
     outcome
 }
 
@@ -181,7 +185,7 @@ fn authenticator(config: &Config) -> Result<auth::Service, Failure> {
 }
 
 /// What is remembered of mailboxes; without a place for that, all is served without.
-fn index(config: &Config) -> Option<Arc<dyn Index>> {
+fn index(config: &Config) -> Option<Arc<Databases>> {
     let directory = config.index_directory();
     match Databases::new(&directory) {
         Ok(databases) => Some(Arc::new(databases)),
@@ -202,8 +206,10 @@ fn services(
     config: &Config,
     (imap, pop3): (imap::Settings, pop3::Settings),
     authenticator: &Arc<auth::Service>,
+    index: Option<Arc<Databases>>,
 ) -> Services {
-    let store = Store::with_index(settings::store(config), index(config));
+    let index = index.map(|index| -> Arc<dyn Index> { index });
+    let store = Store::with_index(settings::store(config), index);
     let backend: Arc<dyn Backend> = Arc::new(store);
     let imap_services = {
         let backend = Arc::clone(&backend);

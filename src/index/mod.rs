@@ -21,6 +21,8 @@
 mod codec;
 mod record;
 pub mod sqlite;
+#[cfg(test)]
+mod sqlite_tests;
 mod status;
 
 pub use codec::encode;

@@ -134,6 +134,12 @@ impl Databases {
         })
     }
 
+    /// Closes all databases in order, for the end of the process. What somebody is still at is closed when that ends.
+    pub fn close(&self) {
+        let open = std::mem::take(&mut *lock(&self.open));
+        drop(open);
+    }
+
     /// The database of an account: its place in readable form, and a sum that tells places apart.
     pub fn path(&self, account: &Path) -> PathBuf {
         let readable = |octet: &u8| match octet {

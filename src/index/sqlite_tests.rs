@@ -1,0 +1,334 @@
+//! The index in SQLite: what is remembered, and when it is not believed.
+
+use super::sqlite::Databases;
+use super::{Delta, Found, Index, Key, Record, StatusNote, Unavailable, Version, What, encode};
+use crate::mailbox::flag::{Flags, SystemFlag};
+use crate::mailbox::id::{ModSeq, Uid, UidValidity};
+use crate::mailbox::messages::{Counts, Messages};
+use rusqlite::Connection;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const SEEN: Flags = Flags::NONE.with(SystemFlag::Seen);
+
+const KEY: Key = Key {
+    guid: [7; 16],
+    uid_validity: match UidValidity::new(1000) {
+        Some(value) => value,
+        None => panic!("not zero"),
+    },
+    directory: 99,
+};
+
+fn uid(value: u32) -> Uid {
+    Uid::new(value).unwrap()
+}
+
+/// A directory for the index, and an account's place.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn databases(&self) -> Databases {
+        Databases::new(&self.0.path().join("index")).unwrap()
+    }
+
+    fn account(&self) -> PathBuf {
+        PathBuf::from("/var/mail/anna")
+    }
+
+    fn file(&self) -> PathBuf {
+        self.databases().path(&self.account())
+    }
+
+    /// Remembers a mailbox of three messages; the version of it.
+    fn remember(&self, databases: &Databases) -> Version {
+        let messages = three();
+        let whole = |found, wants_whole| {
+            assert!(matches!(found, Found::Nothing) && wants_whole);
+            Record::Whole(encode(&messages))
+        };
+        change(databases, &self.account(), None, whole)
+            .unwrap()
+            .unwrap()
+    }
+
+    /// What is remembered, as somebody hears who knows nothing: the highest mod-sequence, if it is.
+    fn remembered(&self, databases: &Databases) -> Option<ModSeq> {
+        let mut highest = None;
+        change(databases, &self.account(), None, |found, _| {
+            if let Found::Whole(remembered) = found {
+                highest = Some(remembered.highest_mod_seq);
+            }
+            Record::Nothing
+        })
+        .unwrap();
+        highest
+    }
+}
+
+/// Three messages, the last change being 101.
+fn three() -> Messages {
+    let mut messages = Messages::new(KEY.uid_validity, uid(1), ModSeq(100));
+    messages.arrive((1..=3).map(|n| (uid(n), Flags::NONE, None)));
+    messages
+}
+
+fn change(
+    databases: &Databases,
+    account: &Path,
+    known: Option<Version>,
+    change: impl FnOnce(Found, bool) -> Record,
+) -> super::Result<Option<Version>> {
+    let mut change = Some(change);
+    databases.change(account, &KEY, known, &mut |found, wants_whole| {
+        change.take().unwrap()(found, wants_whole)
+    })
+}
+
+#[test]
+fn who_knows_a_version_hears_of_what_came_after_it() {
+    let place = Place::new();
+    let (one, other) = (place.databases(), place.databases());
+    let first = place.remember(&one);
+    assert!(other.is_current(&place.account(), &KEY, first).unwrap());
+    let mut messages = three();
+    messages.set_flags([(uid(2), SEEN)]);
+    messages.expunge(&[uid(3)].into_iter().collect());
+    let deltas = Delta::since(&messages, ModSeq(101)).unwrap();
+    let second = change(&one, &place.account(), Some(first), |found, wants_whole| {
+        assert!(matches!(found, Found::Missed(missed) if missed.is_empty()));
+        assert!(!wants_whole);
+        Record::Deltas(deltas.clone())
+    });
+    let second = second.unwrap().unwrap();
+    assert!(!other.is_current(&place.account(), &KEY, first).unwrap());
+    let heard = change(&other, &place.account(), Some(first), |found, _| {
+        assert!(matches!(found, Found::Missed(missed) if missed == deltas));
+        Record::Nothing
+    });
+    assert_eq!(heard, Ok(Some(second)));
+    assert_eq!(place.remembered(&other), Some(ModSeq(103)));
+}
+
+#[test]
+fn the_whole_is_written_anew_when_there_are_many_changes() {
+    let place = Place::new();
+    let databases = place.databases();
+    let mut known = place.remember(&databases);
+    let mut messages = three();
+    let mut written = Vec::new();
+    for n in 0..2500 {
+        let since = messages.highest_mod_seq();
+        messages.set_flags([(uid(2), if n % 2 == 0 { SEEN } else { Flags::NONE })]);
+        let next = change(
+            &databases,
+            &place.account(),
+            Some(known),
+            |_, wants_whole| {
+                if wants_whole {
+                    written.push(n);
+                    return Record::Whole(encode(&messages));
+                }
+                Record::Deltas(Delta::since(&messages, since).unwrap())
+            },
+        );
+        known = next.unwrap().unwrap();
+    }
+    assert_eq!(written.len(), 2, "{written:?}");
+    assert_eq!(
+        place.remembered(&place.databases()),
+        Some(messages.highest_mod_seq())
+    );
+}
+
+#[test]
+fn it_is_believed_after_an_orderly_end_and_in_the_same_run_of_the_machine() {
+    let place = Place::new();
+    place.remember(&place.databases());
+    let written_in = || -> String {
+        Connection::open(place.file())
+            .unwrap()
+            .query_row("SELECT boot FROM about", [], |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!(written_in(), "");
+    assert_eq!(place.remembered(&place.databases()), Some(ModSeq(101)));
+    // a process that is killed says nothing
+    let killed = place.databases();
+    let known = place.remember_more(&killed);
+    std::mem::forget(killed);
+    assert_ne!(written_in(), "");
+    let next = place.databases();
+    assert!(next.is_current(&place.account(), &KEY, known).unwrap());
+}
+
+impl Place {
+    /// One change more.
+    fn remember_more(&self, databases: &Databases) -> Version {
+        let delta = Delta {
+            mod_seq: ModSeq(500),
+            uid_next: uid(4),
+            what: What::Set(vec![(uid(1), SEEN)]),
+            keywords: Default::default(),
+        };
+        let changed = change(databases, &self.account(), None, |found, _| {
+            assert!(matches!(found, Found::Whole(_)));
+            Record::Deltas(vec![delta])
+        });
+        changed.unwrap().unwrap()
+    }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "damage need not be durable")]
+fn what_a_power_cut_or_a_restored_copy_left_is_not_believed() {
+    type Spoil = fn(&Path);
+    let spoils: [(&str, Spoil); 5] = [
+        ("power cut", |file| {
+            let connection = Connection::open(file).unwrap();
+            connection
+                .execute("UPDATE about SET boot = 'before'", [])
+                .unwrap();
+        }),
+        ("copy", |file| {
+            let copy = file.with_extension("copy");
+            fs::write(&copy, fs::read(file).unwrap()).unwrap();
+            fs::rename(copy, file).unwrap();
+        }),
+        ("newer format", |file| {
+            let connection = Connection::open(file).unwrap();
+            connection.pragma_update(None, "user_version", 2).unwrap();
+        }),
+        ("no database", |file| fs::write(file, [7; 8192]).unwrap()),
+        ("no rows", |file| {
+            let connection = Connection::open(file).unwrap();
+            connection.execute("DELETE FROM change", []).unwrap();
+        }),
+    ];
+    for (name, spoil) in spoils {
+        let place = Place::new();
+        place.remember(&place.databases());
+        place.remember_more(&place.databases());
+        spoil(&place.file());
+        let databases = place.databases();
+        assert_eq!(place.remembered(&databases), None, "{name}");
+        // and it is of use again
+        place.remember(&databases);
+        assert_eq!(
+            place.remembered(&place.databases()),
+            Some(ModSeq(101)),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn another_mailbox_of_the_same_guid_has_its_own_record() {
+    let place = Place::new();
+    let databases = place.databases();
+    place.remember(&databases);
+    let copy = Key {
+        directory: 98,
+        ..KEY
+    };
+    assert_eq!(databases.status(&place.account(), &copy), Ok(None));
+    let heard = databases.change(&place.account(), &copy, None, &mut |found, _| {
+        assert!(matches!(found, Found::Nothing));
+        Record::Nothing
+    });
+    assert_eq!(heard, Ok(None));
+}
+
+#[test]
+fn notes_for_status_go_with_the_mailbox() {
+    let place = Place::new();
+    let databases = place.databases();
+    place.remember(&databases);
+    let note = StatusNote {
+        disk: b"stamps".to_vec(),
+        counts: Counts {
+            messages: 3,
+            unseen: 2,
+            deleted: 1,
+            recent: 0,
+        },
+        uid_next: uid(4),
+        size: Some(0),
+    };
+    let account = place.account();
+    assert_eq!(databases.status(&account, &KEY), Ok(None));
+    databases.note_status(&account, &KEY, &note).unwrap();
+    assert_eq!(
+        databases.status(&account, &KEY),
+        Ok(Some((note, ModSeq(101))))
+    );
+    databases.forget(&account, &KEY.guid).unwrap();
+    assert_eq!(databases.status(&account, &KEY), Ok(None));
+}
+
+#[test]
+fn a_database_that_is_held_is_done_without() {
+    let place = Place::new();
+    let databases = place.databases();
+    let known = place.remember(&databases);
+    let holder = Connection::open(place.file()).unwrap();
+    holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let refused = change(&databases, &place.account(), Some(known), |_, _| {
+        panic!("run without the database")
+    });
+    assert_eq!(refused, Err(Unavailable));
+    holder.execute_batch("ROLLBACK").unwrap();
+    // it is left alone for a while, but nothing is lost
+    assert_eq!(
+        databases.is_current(&place.account(), &KEY, known),
+        Err(Unavailable)
+    );
+    assert!(
+        place
+            .databases()
+            .is_current(&place.account(), &KEY, known)
+            .unwrap()
+    );
+}
+
+#[test]
+fn few_databases_are_open_at_a_time() {
+    let place = Place::new();
+    let databases = place.databases();
+    let messages = three();
+    for n in 0..300 {
+        let account = PathBuf::from(format!("/var/mail/user{n}"));
+        change(&databases, &account, None, |_, _| {
+            Record::Whole(encode(&messages))
+        })
+        .unwrap();
+    }
+    let open = fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
+        .filter(|target| {
+            target.starts_with(place.0.path())
+                && target.extension().is_some_and(|end| end == "sqlite")
+        })
+        .count();
+    assert!((1..=256).contains(&open), "{open}");
+}
+
+#[test]
+fn names_of_databases_tell_the_account() {
+    let place = Place::new();
+    let name = |account: &str| {
+        let path = place.databases().path(Path::new(account));
+        path.file_name().unwrap().to_str().unwrap().to_owned()
+    };
+    assert!(
+        name("/var/mail/example.org/anna/Maildir")
+            .starts_with("var-mail-example.org-anna-Maildir-")
+    );
+    assert_ne!(name("/a/b"), name("/a-b"));
+    assert!(name(&format!("/{}", "ä/".repeat(1000))).len() < 150);
+}
