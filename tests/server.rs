@@ -264,6 +264,23 @@ fn sessions_are_resumed() {
 }
 
 #[test]
+fn tls_ends_with_its_farewell() {
+    let mut fixture = Setup::default().start();
+    for versions in [TLS12, TLS13] {
+        let config = tls(versions, &[]);
+        let mut client = Client::tls(fixture.house.imaps, &config, "localhost").unwrap();
+        client.line();
+        assert_eq!(client.ask("quit"), "goodbye");
+        assert!(client.ends_with_farewell());
+    }
+    let config = tls(TLS13, &[]);
+    let mut client = Client::tls(fixture.house.pop3s, &config, "localhost").unwrap();
+    client.line();
+    fixture.house.stop().join().unwrap();
+    assert!(client.ends_with_farewell(), "at a stop too");
+}
+
+#[test]
 fn tls_is_started_by_command() {
     let fixture = Setup::default().start();
     let mut client = greeted(&fixture);

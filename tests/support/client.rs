@@ -172,6 +172,14 @@ impl Client {
         String::from_utf8_lossy(&self.buffer).into_owned()
     }
 
+    /// Reads to the end of a connection with TLS; true if the server took leave of it (close_notify), so that nobody can have cut it off.
+    pub fn ends_with_farewell(self) -> bool {
+        let Stream::Tls(mut tls) = self.stream else {
+            panic!("no TLS");
+        };
+        tls.read_to_end(&mut Vec::new()).is_ok()
+    }
+
     /// Reads more; 0 at the end.
     fn fill(&mut self) -> usize {
         let mut space = [0; 16 * 1024];
