@@ -2,7 +2,8 @@
 //! be what the server says when asked.
 //!
 //! Each client keeps what it knows: a list of messages by number, with UID and flags where they were told. EXPUNGE takes one out, EXISTS adds some,
-//! FETCH tells. A response that contradicts this list is a fault, as is an EXPUNGE where none is allowed (RFC 9051 §7.5.1).
+//! FETCH tells. Beside it are the results of searches that the server keeps up to date (RFC 5267 §4.3), changed by the positions told, never by
+//! a look at the messages. A response that contradicts this list is a fault, as is an EXPUNGE where none is allowed (RFC 9051 §7.5.1).
 
 #![expect(
     clippy::unwrap_used,
@@ -28,7 +29,7 @@ use restante::mailbox::backend::Mailbox;
 use restante::mailbox::id::Uid;
 use restante::mailbox::memory::{Mail, Memory, MemoryMailbox, START};
 use shell::{Clock, Connection, Cut, TestAuthenticator, TestHost};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How many runs, each with its own numbers.
@@ -64,12 +65,31 @@ struct Known {
     flags: Option<BTreeSet<String>>,
 }
 
+/// Searches that are kept up to date: by UID or number, and what is looked for.
+const SEARCHES: [(bool, &str); 5] = [
+    (true, "FLAGGED"),
+    (false, "UNSEEN"),
+    (true, "KEYWORD Label"),
+    (false, "SUBJECT new"),
+    (true, "OR UID 25:* NOT (UNDELETED UNFLAGGED)"),
+];
+
+/// The results of a search, as a client knows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Live {
+    uid: bool,
+    criteria: &'static str,
+    list: Vec<u32>,
+}
+
 /// One client, and what it believes.
 struct Client {
     connection: Connection,
     rev2: bool,
     tags: usize,
     messages: Vec<Known>,
+    /// By the tags of the searches.
+    live: BTreeMap<String, Live>,
     idles: bool,
     log: Vec<String>,
 }
@@ -106,6 +126,7 @@ impl World {
                     rev2: id == 2,
                     tags: 0,
                     messages: Vec::new(),
+                    live: BTreeMap::new(),
                     idles: false,
                     log: vec![format!("run {run}, client {id}")],
                 };
@@ -225,7 +246,40 @@ impl World {
 impl Client {
     fn select(&mut self, clock: &Clock) {
         self.messages.clear();
+        self.live.clear();
         self.command("SELECT INBOX", clock);
+        for (uid, criteria) in SEARCHES {
+            let tag = format!("a{}", self.tags + 1);
+            let list = Vec::new();
+            let live = Live {
+                uid,
+                criteria,
+                list,
+            };
+            self.live.insert(tag, live);
+            self.search(uid, "UPDATE ALL", criteria, clock);
+        }
+    }
+
+    fn search(&mut self, uid: bool, options: &str, criteria: &str, clock: &Clock) {
+        let name = if uid { "UID SEARCH" } else { "SEARCH" };
+        self.command(&format!("{name} RETURN ({options}) {criteria}"), clock);
+    }
+
+    /// Asks for the results of searches again, and compares them with what was believed.
+    fn check_searches(&mut self, clock: &Clock) {
+        let believed: Vec<Live> = self.live.values().cloned().collect();
+        for live in believed {
+            let tag = format!("a{}", self.tags + 1);
+            let fresh = Live {
+                list: Vec::new(),
+                ..live.clone()
+            };
+            self.live.insert(tag.clone(), fresh);
+            self.search(live.uid, "ALL", live.criteria, clock);
+            let fresh = self.live.remove(&tag).unwrap();
+            assert_eq!(live, fresh, "{}", self.log.join("\n"));
+        }
     }
 
     fn command(&mut self, command: &str, clock: &Clock) {
@@ -242,6 +296,7 @@ impl Client {
     /// Asks for everything, and compares it with what was believed.
     fn check(&mut self, clock: &Clock) {
         self.command("NOOP", clock);
+        self.check_searches(clock);
         let before = self.messages.clone();
         if before.is_empty() {
             return;
@@ -303,6 +358,9 @@ impl Client {
     }
 
     fn take(&mut self, response: &[Arg], command: Option<&str>) {
+        if matches!(response.get(1), Some(Arg::Atom(name)) if name == "ESEARCH") {
+            return self.take_results(response);
+        }
         let (Some(Arg::Atom(star)), Some(Arg::Atom(number)), Some(Arg::Atom(what))) =
             (response.first(), response.get(1), response.get(2))
         else {
@@ -325,6 +383,7 @@ impl Client {
                 );
                 assert!(number <= self.messages.len(), "{}", self.log.join("\n"));
                 self.messages.remove(number - 1);
+                self.renumber(u32::try_from(number).unwrap());
             }
             "EXISTS" => {
                 assert!(number >= self.messages.len(), "{}", self.log.join("\n"));
@@ -334,6 +393,41 @@ impl Client {
             "RECENT" => assert!(!self.rev2, "{}", self.log.join("\n")),
             _ => {}
         }
+    }
+
+    /// A message is gone; results by number have lost it before that.
+    fn renumber(&mut self, gone: u32) {
+        for live in self.live.values_mut().filter(|live| !live.uid) {
+            assert!(!live.list.contains(&gone), "{}", self.log.join("\n"));
+            for number in live.list.iter_mut().filter(|number| **number > gone) {
+                *number -= 1;
+            }
+        }
+    }
+
+    /// Results of a search, or what became of them.
+    fn take_results(&mut self, response: &[Arg]) {
+        let Some(Arg::List(correlator)) = response.get(2) else {
+            panic!("{}", self.log.join("\n"));
+        };
+        let Some(Arg::String(tag)) = correlator.get(1) else {
+            panic!("{}", self.log.join("\n"));
+        };
+        let tag = String::from_utf8(tag.clone()).unwrap();
+        let Some(live) = self.live.get_mut(&tag) else {
+            return;
+        };
+        let is_uid = |arg: &&Arg| !matches!(arg, Arg::Atom(name) if name == "UID");
+        let data: Vec<&Arg> = response[3..].iter().filter(is_uid).collect();
+        for pair in data.chunks(2) {
+            match pair {
+                [Arg::Atom(name), Arg::Atom(set)] if name == "ALL" => live.list = numbers(set),
+                [Arg::Atom(name), Arg::List(places)] => live.follow(name == "ADDTO", places),
+                other => panic!("{other:?}"),
+            }
+        }
+        let is_rising = live.list.is_sorted_by(|one, next| one < next);
+        assert!(is_rising, "{live:?}\n{}", self.log.join("\n"));
     }
 
     fn take_fetch(&mut self, number: usize, response: &[Arg]) {
@@ -364,4 +458,32 @@ impl Client {
             }
         }
     }
+}
+
+impl Live {
+    /// Puts results where they are said to be, or takes them away.
+    fn follow(&mut self, added: bool, places: &[Arg]) {
+        for pair in places.chunks(2) {
+            let [Arg::Atom(position), Arg::Atom(set)] = pair else {
+                panic!("{places:?}");
+            };
+            let at = position.parse::<usize>().unwrap() - 1;
+            for (offset, number) in numbers(set).into_iter().enumerate() {
+                if added {
+                    self.list.insert(at + offset, number);
+                } else {
+                    assert_eq!(self.list.remove(at), number);
+                }
+            }
+        }
+    }
+}
+
+/// The numbers of a set.
+fn numbers(set: &str) -> Vec<u32> {
+    let ranges = set.split(',').map(|range| {
+        let (first, last) = range.split_once(':').unwrap_or((range, range));
+        first.parse::<u32>().unwrap()..=last.parse().unwrap()
+    });
+    ranges.flatten().collect()
 }

@@ -279,6 +279,10 @@ mod tests {
             "r.toml:2:1: unknown key limits.idle; did you mean limits.imap_idle?",
         ),
         (
+            "[imap]\nmessage_limit = 10\n",
+            "r.toml:2:1: imap.message_limit: 0, or at least 1000, which clients may count on (RFC 9738 §3)",
+        ),
+        (
             "[imap]\nfrobnicate = 5\n",
             "r.toml:2:1: unknown key imap.frobnicate",
         ),
@@ -304,7 +308,7 @@ mod tests {
         ),
         (
             "[[listeners]]\naddress = \"[::1]:143\"\nprotocol = \"imap\"\ntls = \"none\"\n",
-            "r.toml:4:1: listeners.tls: without TLS nobody can log in there, unless auth.allow_plaintext is true",
+            "r.toml:4:1: listeners.tls: without TLS nobody can log in at \"[::1]:143\", unless auth.allow_plaintext is true",
         ),
     ];
 

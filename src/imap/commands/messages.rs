@@ -94,22 +94,52 @@ pub(crate) fn vanished_since(
     gone.difference(&view.uid_set())
 }
 
-/// The UIDs that a set names, whether or not there are such messages. `n:*` has no upper end, since messages that are still
-/// to come lie in it; where the last message is below `n` it lies in it too.
-pub(crate) fn uid_ranges(ranges: &[SeqRange], view: &View) -> UidSet {
-    let last = view.last_uid().map_or(0, Uid::value);
-    let mut open = Vec::new();
-    for range in ranges {
-        if let (SeqBound::Number(n), SeqBound::Last) | (SeqBound::Last, SeqBound::Number(n)) =
-            (range.from, range.to)
-        {
-            open.push(n.get().min(last));
+/// UIDs that a set names, whether or not there are such messages.
+#[derive(Debug)]
+pub(crate) struct UidRanges {
+    /// Those between two numbers.
+    closed: UidSet,
+    /// The lowest `n` of `n:*`; a `*` alone counts as the highest.
+    from: Option<u32>,
+}
+
+impl UidRanges {
+    /// The UIDs of a set.
+    pub(crate) fn new(ranges: &[SeqRange]) -> Self {
+        let number = |bound| match bound {
+            SeqBound::Number(number) => Some(number.get()),
+            SeqBound::Last => None,
+        };
+        let mut closed = Vec::new();
+        let mut from: Option<u32> = None;
+        for range in ranges {
+            match (number(range.from), number(range.to)) {
+                (Some(one), Some(two)) => closed.push(one.min(two)..=one.max(two)),
+                (one, two) => {
+                    let open = one.or(two).unwrap_or(u32::MAX);
+                    from = Some(from.map_or(open, |from| from.min(open)));
+                }
+            }
+        }
+        Self {
+            closed: closed.into_iter().collect(),
+            from,
         }
     }
-    let closed = normalize(ranges, last).into_iter();
-    let open = open.into_iter().map(|from| (from, u32::MAX));
-    let all = closed.chain(open).map(|(first, last)| first.max(1)..=last);
-    all.collect()
+
+    /// True if a message is among them in a mailbox with this last UID, which `n:*` always means too.
+    pub(crate) fn contains(&self, uid: Uid, last: u32) -> bool {
+        let is_late = |from: u32| uid.value() >= from.min(last);
+        self.closed.contains(uid) || self.from.is_some_and(is_late)
+    }
+
+    /// Those of all the messages of a mailbox that are among them.
+    pub(crate) fn among(&self, messages: &UidSet, last: u32) -> UidSet {
+        let late = self.from.map(|from| from.min(last).max(1)..=u32::MAX);
+        let mut named: UidSet = late.into_iter().collect();
+        named.unite(&self.closed);
+        messages.intersection(&named)
+    }
 }
 
 /// Rising numbers as ranges.

@@ -10,7 +10,7 @@ use crate::imap::commands::messages::collapse;
 use crate::imap::encode::fetch::FetchWriter;
 use crate::imap::types::response::{Code, Condition, ContextUpdate, FlagList, Untagged};
 use crate::mailbox::flag::{KeywordTable, SystemFlag};
-use crate::mailbox::id::{ModSeq, Uid};
+use crate::mailbox::id::ModSeq;
 use crate::mailbox::messages::Messages;
 use crate::mailbox::view::{Changes, Expunges};
 use crate::protocol::HIGH_WATER_OCTETS;
@@ -64,15 +64,14 @@ impl Pending {
             ..Self::default()
         };
         if !is_current {
-            let known = selected.view.last_uid().map_or(0, Uid::value);
+            let last_before = selected.view.last_uid();
             let mut messages = selected.mailbox.write();
             pending.changes = selected
                 .view
                 .sync(&mut messages, expunges, !selected.read_only);
-            let arrived = selected.view.uids_within(known.saturating_add(1), u32::MAX);
             pending.updates = selected
                 .contexts
-                .note(&pending.changes, arrived.map(|(_, uid)| uid));
+                .note(&pending.changes, last_before, &selected.view);
             if dialect.tells_vanished() {
                 let gone = pending.changes.expunged.iter().rev();
                 pending.vanished = Vanished::now(collapse(gone.map(|(_, uid)| uid.value())));

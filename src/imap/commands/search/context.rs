@@ -16,7 +16,7 @@ use crate::imap::types::core::{Octets, Tag};
 use crate::imap::types::response::{ContextUpdate, Moved, Untagged};
 use crate::mailbox::id::{SeqNum, Uid};
 use crate::mailbox::uid_set::UidSet;
-use crate::mailbox::view::Changes;
+use crate::mailbox::view::{Changes, View};
 use crate::protocol::HIGH_WATER_OCTETS;
 use std::collections::VecDeque;
 
@@ -89,11 +89,12 @@ impl Contexts {
         Ok(Completed::PLAIN)
     }
 
-    /// Notes what a view has taken in. Returns what must be told before the expunges are.
+    /// Notes what a view has taken in that had `last_before` as its last message. Returns what must be told before the expunges are.
     pub(crate) fn note(
         &mut self,
         changes: &Changes,
-        arrived: impl Iterator<Item = Uid>,
+        last_before: Option<Uid>,
+        view: &View,
     ) -> VecDeque<ContextUpdate> {
         let mut updates = VecDeque::new();
         if self.0.is_empty() {
@@ -101,7 +102,14 @@ impl Contexts {
         }
         let mut due: UidSet = changes.flags.iter().map(|(_, uid)| *uid).collect();
         due.unite(&changes.silent);
-        due.extend(arrived);
+        let after = last_before.map_or(1, |uid| uid.value().saturating_add(1));
+        let arrived = view.uids_within(after, u32::MAX);
+        due.extend(arrived.map(|(_, uid)| uid));
+        if view.last_uid() != last_before {
+            // `*` is another one now
+            let both = [last_before, view.last_uid()].into_iter().flatten();
+            due.extend(both.filter(|uid| view.seq_of(*uid).is_some()));
+        }
         for context in &mut self.0 {
             context.due.unite(&due);
             for gone in changes.expunged.rchunks(MAX_MESSAGES_A_PIECE) {

@@ -373,7 +373,8 @@ fn to_look_at(program: &Program, limits: &mut MessageLimits, view: &View) -> Vec
     {
         return all;
     }
-    let named = program.named(all.into_iter().collect());
+    let last = view.last_uid().map_or(0, Uid::value);
+    let named = program.named(all.into_iter().collect(), last);
     limits.cut_set(named).iter().collect()
 }
 

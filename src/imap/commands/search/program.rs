@@ -1,7 +1,7 @@
 //! A search as a program: sets resolved, texts decoded and folded, the cheap tests before the dear ones.
 
 use crate::encoding::charset;
-use crate::imap::commands::messages::{resolve_uids, uid_ranges};
+use crate::imap::commands::messages::{UidRanges, resolve_uids};
 use crate::imap::session::Selected;
 use crate::imap::session::reply::CommandError;
 use crate::imap::types::response::Code;
@@ -42,6 +42,8 @@ pub(super) enum Test {
     ChangedFrom(ModSeq),
     /// One of these messages.
     Among(UidSet),
+    /// One of these UIDs; which `*` is, the mailbox says at that moment.
+    Uids(UidRanges),
     /// RFC822.SIZE is above.
     Larger(u64),
     /// RFC822.SIZE is below.
@@ -176,13 +178,14 @@ impl Program {
         }
     }
 
-    /// Those messages of some that the sets of the search name.
-    pub(super) fn named(&self, mut messages: UidSet) -> UidSet {
+    /// Those messages of some that the sets of the search name; the last of the mailbox has the UID `last`.
+    pub(super) fn named(&self, mut messages: UidSet, last: u32) -> UidSet {
         match self {
             Self::Test(Test::Among(uids)) => messages.intersection(uids),
+            Self::Test(Test::Uids(uids)) => uids.among(&messages, last),
             Self::All(parts) => {
                 for part in parts {
-                    messages = part.named(messages);
+                    messages = part.named(messages, last);
                 }
                 messages
             }
@@ -205,6 +208,7 @@ impl Test {
             | Self::Recent
             | Self::ChangedFrom(_)
             | Self::Unknown(_)
+            | Self::Uids(_)
             | Self::Among(_) => Cost::Memory,
             Self::Larger(_) | Self::Smaller(_) => Cost::Size,
             Self::Arrived(..) | Self::ArrivedUntil(_) | Self::ArrivedFrom(_) => Cost::Date,
@@ -236,9 +240,7 @@ impl Test {
             SearchKey::Larger(octets) => Self::Larger(octets),
             SearchKey::Smaller(octets) => Self::Smaller(octets),
             SearchKey::Sequence(set) => Self::Among(numbered(&set, terms.selected)?),
-            SearchKey::Uid(SequenceSet::Ranges(ranges)) => {
-                Self::Among(uid_ranges(&ranges, &terms.selected.view))
-            }
+            SearchKey::Uid(SequenceSet::Ranges(ranges)) => Self::Uids(UidRanges::new(&ranges)),
             SearchKey::UidAfter(uid) => Self::among(uid.checked_add(1).map(|uid| uid..=u32::MAX)),
             SearchKey::UidBefore(uid) => Self::among(Some(1..=uid.saturating_sub(1))),
             SearchKey::Uid(set) => Self::Among(resolve_uids(&set, true, terms.selected)?),

@@ -17,6 +17,8 @@ use crate::message::{header, text};
 pub(super) struct Facts {
     /// Which one.
     pub(super) uid: Uid,
+    /// The UID of the last message there is.
+    pub(super) last: u32,
     /// Its flags.
     pub(super) flags: Flags,
     /// When it was changed last.
@@ -38,6 +40,7 @@ impl Facts {
         let position = messages.position(uid)?;
         Some(Self {
             uid,
+            last: selected.view.last_uid().map_or(0, Uid::value),
             flags: messages.flags_at(position),
             mod_seq: messages.mod_seq_at(position),
             recent: !dialect.rev2 && selected.view.is_recent(uid),
@@ -110,6 +113,7 @@ impl<'a> Subject<'a> {
             Test::ChangedFrom(mod_seq) => self.facts.mod_seq >= *mod_seq,
             Test::Unknown(_) => false,
             Test::Among(uids) => uids.contains(self.facts.uid),
+            Test::Uids(uids) => uids.contains(self.facts.uid, self.facts.last),
             Test::Larger(octets) => self.size()? > *octets,
             Test::Smaller(octets) => self.size()? < *octets,
             Test::Arrived(test, day) => compare(*test, civil_day(self.date()?), *day),
