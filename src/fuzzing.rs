@@ -57,6 +57,14 @@ pub fn compressed(octets: &[u8]) {
     crate::store::fuzzing::compressed(octets);
 }
 
+/// What a client sends after COMPRESS.
+///
+/// # Panics
+/// If something is wrong.
+pub fn deflate(octets: &[u8]) {
+    crate::server::fuzz_deflate(octets);
+}
+
 /// UID lists.
 ///
 /// # Panics
@@ -91,8 +99,9 @@ mod tests {
     type Body = fn(&[u8]);
 
     /// Every target and its body.
-    const TARGETS: [(&str, Body); 10] = [
+    const TARGETS: [(&str, Body); 11] = [
         ("compressed", super::compressed),
+        ("deflate", super::deflate),
         ("filename", super::filename),
         ("framer", super::framer),
         ("imap_command", super::imap_command),

@@ -115,12 +115,23 @@ struct Incoming {
     until_flush: usize,
     /// The last four octets that were inflated.
     last: u32,
-    /// The last piece filled its room: the inflater may have more.
-    has_more: bool,
-    /// The last block was inflated.
-    ended: bool,
+    next: Next,
     /// The client is about to end its compression, or has.
     is_leaving: bool,
+}
+
+/// What comes next out of the inflater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Next {
+    /// Nothing, before more came in.
+    #[default]
+    Input,
+    /// Perhaps more: the last piece filled its room.
+    Output,
+    /// What came in is no deflate data.
+    Damage,
+    /// Nothing: the last block was inflated.
+    End,
 }
 
 /// The client's octets are not deflate data.
@@ -160,7 +171,7 @@ impl Deflate {
 
     /// True if [`Deflate::inflate`] may give something without any more octets coming in.
     pub(super) fn has_input(&self) -> bool {
-        self.incoming.has_more || !self.incoming.input().is_empty()
+        self.incoming.has_input()
     }
 
     /// Inflates the next piece of what came in to the beginning of `room`; returns its length, 0 if more must come in first.
@@ -244,13 +255,18 @@ impl Incoming {
         self.waiting.get(self.used..).unwrap_or_default()
     }
 
+    /// See [`Deflate::has_input`].
+    fn has_input(&self) -> bool {
+        matches!(self.next, Next::Output | Next::Damage) || !self.input().is_empty()
+    }
+
     /// See [`Deflate::inflate`].
     fn inflate(&mut self, room: &mut [u8], spares: &Spares) -> Result<usize, Damaged> {
-        while self.has_more || !self.input().is_empty() {
+        while self.has_input() {
             if self.is_over() {
                 return Ok(0);
             }
-            if self.ended {
+            if matches!(self.next, Next::Damage | Next::End) {
                 return Err(Damaged);
             }
             if self.used == self.until_flush {
@@ -284,13 +300,16 @@ impl Incoming {
         let (before_in, before_out) = (inflater.total_in(), inflater.total_out());
         let input = self.waiting.get(self.used..self.until_flush);
         let input = input.unwrap_or_default();
-        let status = inflater
-            .decompress(input, room, FlushDecompress::None)
-            .map_err(|_error| Damaged)?;
+        let status = inflater.decompress(input, room, FlushDecompress::None);
         let taken = usize::try_from(inflater.total_in() - before_in).map_err(|_error| Damaged)?;
         let given = usize::try_from(inflater.total_out() - before_out).map_err(|_error| Damaged)?;
-        self.ended = status == Status::StreamEnd;
-        self.has_more = given == room.len() && !self.ended;
+        self.next = match status {
+            // what came before the damage is good
+            Err(_) => Next::Damage,
+            Ok(Status::StreamEnd) => Next::End,
+            Ok(_) if given == room.len() => Next::Output,
+            Ok(_) => Next::Input,
+        };
         Ok((taken, given))
     }
 
@@ -309,8 +328,8 @@ impl Incoming {
     /// compressor says at its end, having flushed, begins with a control character: an empty block.
     fn is_over(&self) -> bool {
         let is_text = || self.input().first().is_some_and(|octet| *octet >= b' ');
-        let is_flushed = self.last == FLUSH_END && !self.has_more;
-        self.is_leaving && (self.ended || is_flushed && is_text())
+        let is_flushed = self.last == FLUSH_END && self.next == Next::Input;
+        self.is_leaving && (self.next == Next::End || is_flushed && is_text())
     }
 
     /// See [`Deflate::take_left`].
@@ -344,7 +363,7 @@ impl Incoming {
     /// like the end of one while the line that they bring ends there too, by chance and unflushed, will not happen.
     fn rest(&mut self) -> Option<Decompress> {
         let is_flushed = self.last == FLUSH_END && self.history.ends_with(b"\n");
-        if !is_flushed || self.has_more || !self.input().is_empty() {
+        if !is_flushed || self.next != Next::Input || !self.input().is_empty() {
             return None;
         }
         let excess = self.history.len().saturating_sub(WINDOW_OCTETS);
@@ -353,6 +372,10 @@ impl Incoming {
         self.inflater.take()
     }
 }
+
+#[cfg(any(test, fuzzing))]
+#[path = "deflate_fuzzing.rs"]
+pub(super) mod fuzzing;
 
 #[cfg(test)]
 mod tests {

@@ -23,6 +23,8 @@ mod stream;
 mod tls;
 mod work;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use deflate::fuzzing::body as fuzz_deflate;
 pub use limits::{DEFAULT_CONNECTIONS, DEFAULT_PER_ACCOUNT, DEFAULT_PER_ADDRESS, LimitSettings};
 pub use listener::{At, BindError, Bound, DEFAULT_BACKLOG, Door, Listener, Service, TlsMode};
 pub use privileges::{PrivilegeError, give_up, raise_open_files};
