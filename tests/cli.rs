@@ -446,8 +446,8 @@ fn as_root_the_database_belongs_to_whom_the_server_becomes() {
     assert_eq!(owner(state()), (54321, 54322));
     assert_eq!(owner(place.database()), (54321, 54322));
     fs::remove_dir_all(state()).unwrap();
-    // made by the service manager, as root's
-    fs::create_dir(state()).unwrap();
+    // made by the service manager, as root's, with an index of a server that ran as root
+    fs::create_dir_all(state().join("index/anna")).unwrap();
     place.user(&["add", "anna", "--stdin"], "secret\n");
     assert_eq!(owner(state()), (54321, 54322));
     assert_eq!(owner(place.database()), (54321, 54322));

@@ -85,6 +85,7 @@ fn look(config: &Config, patience: Patience) -> Findings {
     certificates(config, patience, &mut findings);
     spool_root(config, patience, &mut findings);
     let accounts = database(config, patience, &mut findings);
+    index(config, patience, &mut findings);
     spools(config, &accounts, patience, spool, &mut findings);
     findings
 }
@@ -316,6 +317,27 @@ fn accounts(path: &Path, findings: &mut Findings) -> Vec<Credential> {
     }
 }
 
+/// The directory of the index, or the one it will be made in.
+fn index(config: &Config, patience: Patience, findings: &mut Findings) {
+    let directory = config.index_directory();
+    let what = format!("index.directory: {}", directory.display());
+    let problem = patience.look(move || {
+        let place = match directory.parent() {
+            Some(above) if !directory.exists() => above,
+            Some(_) | None => &directory,
+        };
+        // a directory that is made with the credential database
+        place
+            .exists()
+            .then(|| lacks(place, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK))
+            .flatten()
+    });
+    findings.note(
+        &what,
+        problem.unwrap_or_else(|error| Some(error.to_string())),
+    );
+}
+
 /// The Maildirs of the accounts there are, each by a `look` of its own.
 fn spools(
     config: &Config,
@@ -484,6 +506,7 @@ mod tests {
         assert!(told(&findings.bad, &named), "{findings:?}");
         assert!(told(&findings.good, "storage.spool: "), "{findings:?}");
         assert!(told(&findings.notes, "auth.database: "), "{findings:?}");
+        assert!(told(&findings.good, "index.directory: "), "{findings:?}");
     }
 
     #[test]

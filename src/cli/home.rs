@@ -10,6 +10,9 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, lchown};
 use std::path::Path;
 
+/// Where the index lies beside the database, unless it is configured to lie elsewhere.
+const INDEX: &str = "index";
+
 /// Makes the directory for the server's user if it is missing, and hands it over if it is root's and nothing else lies in it. Does nothing
 /// unless this is root and the server becomes somebody else.
 ///
@@ -23,7 +26,8 @@ pub(super) fn make(config: &Config) -> Result<(), Failure> {
     let Some(directory) = database.parent() else {
         return Ok(());
     };
-    hand_over(directory, database, owner).map_err(|error| {
+    let has_index = config.index_directory() == directory.join(INDEX);
+    hand_over(directory, database, has_index, owner).map_err(|error| {
         Failure::general(format!(
             "cannot give {} to user {}: {error}",
             directory.display(),
@@ -32,8 +36,13 @@ pub(super) fn make(config: &Config) -> Result<(), Failure> {
     })
 }
 
-/// Does it.
-fn hand_over(directory: &Path, database: &Path, (uid, gid): (u32, u32)) -> io::Result<()> {
+/// Does it; with `has_index`, the index is in the directory, too.
+fn hand_over(
+    directory: &Path,
+    database: &Path,
+    has_index: bool,
+    (uid, gid): (u32, u32),
+) -> io::Result<()> {
     let give = |path: &Path| lchown(path, Some(uid), Some(gid));
     match fs::symlink_metadata(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -46,9 +55,17 @@ fn hand_over(directory: &Path, database: &Path, (uid, gid): (u32, u32)) -> io::R
         Err(error) => Err(error),
         Ok(metadata) if metadata.is_dir() && metadata.uid() == 0 && uid != 0 => {
             let files: Vec<_> = fs::read_dir(directory)?.collect::<io::Result<_>>()?;
-            let ours = |name: &OsStr| is_of(name, database.file_name());
+            let ours =
+                |name: &OsStr| is_of(name, database.file_name()) || (has_index && name == INDEX);
             if files.iter().all(|file| ours(&file.file_name())) {
-                files.iter().try_for_each(|file| give(&file.path()))?;
+                // what was remembered as root, and may be lost
+                if has_index && directory.join(INDEX).exists() {
+                    fs::remove_dir_all(directory.join(INDEX))?;
+                }
+                let mut kept = files
+                    .iter()
+                    .filter(|file| is_of(&file.file_name(), database.file_name()));
+                kept.try_for_each(|file| give(&file.path()))?;
                 give(directory)?;
             }
             Ok(())

@@ -152,6 +152,14 @@ impl Messages {
         (messages, is_changed)
     }
 
+    /// Gives back memory that the columns have beyond their messages, after all were added.
+    pub fn shrink(&mut self) {
+        self.uids.shrink_to_fit();
+        self.flags.shrink_to_fit();
+        self.mod_seqs.shrink_to_fit();
+        self.sizes.shrink_to_fit();
+    }
+
     /// Adds a message above all there are.
     fn push(&mut self, uid: Uid, flags: Flags, mod_seq: ModSeq, size: Option<u64>) {
         if self.uids.last().is_some_and(|last| *last >= uid) {

@@ -200,7 +200,7 @@ impl OpenMailbox {
     fn begin_with(&self, first: &FirstLook, remembered: Found, floor: ModSeq) -> bool {
         let keywords = self.read().keywords().clone();
         let found = first.found.iter().copied();
-        let (messages, is_changed) = match remembered {
+        let (mut messages, is_changed) = match remembered {
             Found::Whole(remembered) => Messages::restore(
                 first.uid_validity,
                 keywords,
@@ -217,6 +217,7 @@ impl OpenMailbox {
                 (messages, true)
             }
         };
+        messages.shrink();
         *self.write() = messages;
         is_changed
     }

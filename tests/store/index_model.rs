@@ -173,9 +173,11 @@ impl World {
 
     /// Damages a file of the index.
     fn damage(&mut self) {
-        let files: Vec<PathBuf> = fs::read_dir(self.spool.index())
+        let mut files: Vec<PathBuf> = fs::read_dir(self.spool.index())
             .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
             .unwrap_or_default();
+        // the only file in a mailbox that is made of another one
+        files.push(self.spool.path("restante-uidlist-header"));
         let Some(file) = self.random.of(&files).cloned() else {
             return;
         };
