@@ -186,6 +186,9 @@ impl Session {
             resync: before.resync,
             ..after
         };
+        if let Some(selected) = self.state.selected().filter(|_| after.uid_only) {
+            selected.contexts.forget_numbers();
+        }
         self.raise_resync(after.resync, true, out);
     }
 

@@ -89,6 +89,11 @@ impl Contexts {
         Ok(Completed::PLAIN)
     }
 
+    /// Ends the updates that would tell message numbers: after ENABLE UIDONLY there are none (RFC 9586 §3).
+    pub(crate) fn forget_numbers(&mut self) {
+        self.0.retain(|context| context.uid);
+    }
+
     /// Notes what a view has taken in that had `last_before` as its last message. Returns what must be told before the expunges are.
     pub(crate) fn note(
         &mut self,
