@@ -27,11 +27,15 @@ struct Demo {
 
 impl Demo {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_logging_to(arguments, Stdio::null())
+    }
+
+    fn start_logging_to(arguments: &[&str], log: Stdio) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_restante"))
             .args(["demo", "--interval", "1"])
             .args(arguments)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
@@ -94,6 +98,22 @@ fn line_with(client: &mut Client, beginning: &str) -> String {
             return line;
         }
     }
+}
+
+#[test]
+fn a_log_that_nobody_takes_hinders_nothing() {
+    let _alone = ONE_AT_A_TIME.lock();
+    // the reader of the log has gone; a full disk below it is the same
+    let (reader, log) = std::io::pipe().unwrap();
+    drop(reader);
+    let demo = Demo::start_logging_to(&[], log.into());
+    let address = demo.address("IMAPS ");
+    let mut client = Client::tls(address, &tls(TLS13, &[]), "localhost").unwrap();
+    line_with(&mut client, "* OK");
+    client.send("a login anna wrong\r\nb noop\r\n");
+    line_with(&mut client, "a NO");
+    line_with(&mut client, "b OK");
+    demo.interrupt();
 }
 
 #[test]

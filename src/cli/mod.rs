@@ -90,7 +90,6 @@ pub(crate) fn print(lines: &[String]) -> Result<(), Failure> {
 
 /// Reads the arguments and does as told.
 #[must_use]
-#[expect(clippy::print_stderr, reason = "the command line speaks to a person")]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
@@ -102,7 +101,8 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::from(ExitStatus::Ok as u8),
         Err(failure) => {
-            eprintln!("restante: {}", failure.message);
+            // where nobody can be told, the status tells
+            drop(writeln!(io::stderr(), "restante: {}", failure.message));
             ExitCode::from(failure.status as u8)
         }
     }

@@ -87,6 +87,8 @@ where
         EnvFilter::try_new(format!("{QUIET},{level}")).map_err(|cause| bad(cause.to_string()))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // it would be told on standard error, where the lines go: a full disk or a dead log reader would end in a panic at each event
+        .log_internal_errors(false)
         .with_writer(writer)
         .with_ansi(false)
         .with_target(false);
