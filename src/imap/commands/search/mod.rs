@@ -123,10 +123,11 @@ impl SearchCursor {
         let last_change = by_mod_seq.then_some(ModSeq::ZERO);
         let program = Program::compile(search.key, terms)?;
         let mut limits = selected.limits;
-        let mut ahead = VecDeque::new();
-        if is_known {
-            ahead.extend(to_look_at(&program, &mut limits, &selected.view));
-        }
+        let ahead = if is_known {
+            VecDeque::from(to_look_at(&program, &mut limits, &selected.view))
+        } else {
+            VecDeque::new()
+        };
         let in_memory = match program.cost() {
             Cost::Memory => true,
             Cost::Size => ahead.iter().all(|uid| is_size_known(&messages, *uid)),
