@@ -13,6 +13,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use restante::index::sqlite::Databases;
 use restante::mailbox::backend::{Account, Backend, Error, FlagChange, Intake, Listed, Mailbox};
 use restante::mailbox::flag::{FlagAction, Flags, Keyword, NamedFlags, SystemFlag};
 use restante::mailbox::id::Uid;
@@ -306,9 +307,14 @@ fn maildir_and_memory_agree() {
             },
             ..Settings::default()
         };
+        // as the server has it: with an index beside the spools
+        let open = || {
+            let index = Databases::new(&directory.path().join("index")).unwrap();
+            fresh(&Store::with_index(settings.clone(), Some(Arc::new(index))))
+        };
         let memory = Memory::new();
         let model = fresh(&memory);
-        let mut real = fresh(&Store::new(settings.clone()));
+        let mut real = open();
         for (step, operation) in operations.iter().enumerate() {
             prop_assert_eq!(
                 perform(&*real, operation),
@@ -319,7 +325,7 @@ fn maildir_and_memory_agree() {
             prop_assert_eq!(picture(&*real), picture(&*model), "after {:?}", operation);
             if step % 5 == 4 {
                 // another process on the same spool sees the same
-                real = fresh(&Store::new(settings.clone()));
+                real = open();
                 prop_assert_eq!(
                     picture(&*real),
                     picture(&*model),
