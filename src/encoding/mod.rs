@@ -9,5 +9,6 @@ pub(crate) mod date;
 pub(crate) mod encoded_word;
 pub(crate) mod escape;
 pub(crate) mod net_unicode;
+pub(crate) mod object_id;
 pub(crate) mod quoted_printable;
 pub(crate) mod utf7;

@@ -156,6 +156,12 @@ pub trait Account: Send + Sync + fmt::Debug {
     /// [`Error::NonExistent`], [`Error::Unavailable`]
     fn status(&self, name: &MailboxName, with_size: bool) -> Result<Status>;
 
+    /// Identifies a mailbox, also under another name (MAILBOXID, RFC 8474 §4); letters and digits. None where nothing can be noted.
+    ///
+    /// # Errors
+    /// [`Error::NonExistent`], [`Error::Unavailable`]
+    fn mailbox_id(&self, name: &MailboxName) -> Result<Option<String>>;
+
     /// Opens a mailbox; the same one for all connections of this process. It has been looked at on disk ([`Mailbox::refresh`] with the
     /// same `intake`).
     ///
@@ -297,6 +303,18 @@ pub trait Mailbox: Send + Sync + fmt::Debug {
     /// # Errors
     /// as [`Mailbox::message`]
     fn internal_date(&self, uid: Uid) -> Result<i64>;
+
+    /// When the message was put into this mailbox, in seconds since 1970 (RFC 8514).
+    ///
+    /// # Errors
+    /// as [`Mailbox::message`]
+    fn save_date(&self, uid: Uid) -> Result<i64>;
+
+    /// What names the octets of the message, here and wherever they are copied to (RFC 8474 §5.1). *Quick.*
+    ///
+    /// # Errors
+    /// [`Error::Expunged`] if it is gone, [`Error::Unavailable`]
+    fn guid(&self, uid: Uid) -> Result<Vec<u8>>;
 
     /// RFC822.SIZE, in octets with CRLF; notes it in [`Mailbox::messages`].
     ///

@@ -16,6 +16,7 @@ mod scanner;
 pub(crate) mod section;
 pub(crate) mod structure;
 pub(crate) mod text;
+pub(crate) mod thread;
 mod token;
 
 #[cfg(test)]

@@ -392,6 +392,11 @@ impl Account for MaildirAccount {
         self.state.status(name, with_size)
     }
 
+    fn mailbox_id(&self, name: &MailboxName) -> Result<Option<String>> {
+        let mailbox = self.state.look_at(name, Intake::Look)?;
+        mailbox.identifier()
+    }
+
     fn open(&self, name: &MailboxName, intake: Intake) -> Result<Arc<dyn Mailbox>> {
         let mailbox = self.state.look_at(name, intake)?;
         self.state.sweep(name, &mailbox);

@@ -16,6 +16,7 @@ use super::filename::with_sizes;
 use super::files::NewFile;
 use super::flags::without_letters;
 use super::keywords::LETTERS;
+use super::object_ids;
 use super::open_mailbox::{Disk, OpenMailbox, sync_places};
 use super::spool::{Place, Spool, move_file};
 use super::uidlist::NewRecord;
@@ -47,6 +48,8 @@ pub(super) struct Incoming {
     pub(super) flags: NamedFlags,
     /// Octets with CRLF, if known for sure.
     pub(super) crlf_octets: Option<u64>,
+    /// What named its octets where they came from; none for octets that are new.
+    pub(super) guid: Option<Vec<u8>>,
 }
 
 impl Drop for Incoming {
@@ -197,6 +200,7 @@ impl Upload for MaildirUpload {
             base: with_sizes(&self.unique, self.stored_octets, self.wire.octets()),
             flags: flags.clone(),
             crlf_octets: Some(self.wire.octets()),
+            guid: None,
         });
         Ok(())
     }
@@ -248,6 +252,8 @@ pub(super) struct Arrival {
     pub(super) flags: Flags,
     /// Octets with CRLF, if known for sure.
     pub(super) crlf_octets: Option<u64>,
+    /// What named its octets where they came from; none for octets that are new.
+    pub(super) guid: Option<Vec<u8>>,
 }
 
 impl Arrival {
@@ -265,7 +271,13 @@ impl Arrival {
             base_octets: base.len(),
             flags,
             crlf_octets,
+            guid: None,
         }
+    }
+
+    /// With the name of its octets.
+    pub(super) fn named(self, guid: Option<Vec<u8>>) -> Self {
+        Self { guid, ..self }
     }
 
     /// The base name.
@@ -287,7 +299,9 @@ impl OpenMailbox {
         let arrivals: Vec<Arrival> = incoming
             .iter()
             .zip(flags)
-            .map(|(one, flags)| Arrival::new(disk, &one.base, flags, one.crlf_octets))
+            .map(|(one, flags)| {
+                Arrival::new(disk, &one.base, flags, one.crlf_octets).named(one.guid.clone())
+            })
             .collect();
         let spool = self.spool();
         let own = self.own_change(disk);
@@ -357,11 +371,16 @@ impl OpenMailbox {
                 .set_extra(&extra, like)
                 .map_err(|error| problem(&error))?;
         }
+        let fields: Vec<Vec<u8>> = arrivals
+            .iter()
+            .map(|arrival| object_ids::field(arrival.guid.as_deref()))
+            .collect();
         let records: Vec<NewRecord<'_>> = arrivals
             .iter()
-            .map(|arrival| NewRecord {
+            .zip(&fields)
+            .map(|(arrival, fields)| NewRecord {
                 base: arrival.base(),
-                fields: b"",
+                fields,
             })
             .collect();
         let uids = locked.append(&records).map_err(|error| problem(&error))?;

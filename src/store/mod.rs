@@ -47,6 +47,7 @@ mod keywords;
 mod maildrop;
 mod message_file;
 mod new_account;
+mod object_ids;
 mod open_mailbox;
 mod remember;
 mod scan;

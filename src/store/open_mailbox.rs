@@ -394,6 +394,15 @@ impl Mailbox for OpenMailbox {
         self.date(uid)
     }
 
+    fn save_date(&self, uid: Uid) -> Result<i64> {
+        self.date_of_arrival(uid)
+    }
+
+    fn guid(&self, uid: Uid) -> Result<Vec<u8>> {
+        let disk = self.disk()?;
+        self.guid_of(&disk, uid).ok_or(Error::Expunged)
+    }
+
     fn size(&self, uid: Uid) -> Result<u64> {
         self.crlf_size(uid)
     }

@@ -38,6 +38,7 @@ impl OpenMailbox {
                     messages.size_at(at),
                 )
             };
+            let guid = self.guid_of(&*self.disk()?, uid);
             let names = &self.account.store.names;
             let unique = names.unique(clock::since_epoch(clock::now()));
             let path = tmp.join(&unique);
@@ -50,6 +51,7 @@ impl OpenMailbox {
                 base,
                 flags,
                 crlf_octets,
+                guid,
             });
         }
         let placed = target.place_all(incoming)?;
@@ -199,7 +201,7 @@ impl Transfer<'_> {
         for _ in 0..MAX_LOOKUPS {
             let mut lost = Vec::new();
             for (uid, flags) in rest {
-                if !self.rename_one(target_disk, uid, flags)? {
+                if !self.rename_one(source_disk, target_disk, uid, flags)? {
                     lost.push((uid, flags));
                 }
             }
@@ -215,7 +217,13 @@ impl Transfer<'_> {
     }
 
     /// Renames one file; false if it is not where it was.
-    fn rename_one(&mut self, target_disk: &Disk, uid: Uid, flags: Flags) -> Result<bool> {
+    fn rename_one(
+        &mut self,
+        source_disk: &Disk,
+        target_disk: &Disk,
+        uid: Uid,
+        flags: Flags,
+    ) -> Result<bool> {
         let Some((from_place, from)) = self.source.file_of(uid) else {
             // gone: left out
             return Ok(true);
@@ -230,7 +238,8 @@ impl Transfer<'_> {
             messages.position(uid).and_then(|at| messages.size_at(at))
         };
         let base = fresh_base(&from, &unique);
-        let arrival = Arrival::new(target_disk, &base, flags, crlf_octets);
+        let guid = self.source.guid_of(source_disk, uid);
+        let arrival = Arrival::new(target_disk, &base, flags, crlf_octets).named(guid);
         let to = self.target.spool().file(arrival.place, &arrival.name);
         match move_file(&from, &to) {
             Ok(()) => {

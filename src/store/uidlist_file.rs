@@ -399,6 +399,18 @@ impl LockedUidList<'_> {
         self.write(&list.print(|_| Edit::Keep))
     }
 
+    /// Gives the list a GUID, durably, if it has none.
+    ///
+    /// # Errors
+    /// As [`LockedUidList::rewrite`].
+    pub(super) fn give_guid(&mut self, guid: [u8; 16]) -> io::Result<()> {
+        self.file.remember_all()?;
+        if let Some(list) = &mut self.file.list {
+            list.restore_guid(Some(guid));
+        }
+        self.rewrite(|_| Edit::Keep)
+    }
+
     /// Gives the next UIDs to files in this order: durable when it returns. The records are at the end of the list.
     ///
     /// # Errors

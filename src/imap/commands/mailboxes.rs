@@ -34,7 +34,12 @@ pub(crate) fn create(
     if context.dialect.rev2 && context.names.decode(mailbox).as_ref() != Ok(&name) {
         out.push(&list_entry(context, mailbox, &name)?);
     }
-    Ok(Completed::PLAIN)
+    // the mailbox is there, whatever becomes of its identifier
+    let id = context.account.mailbox_id(&name).unwrap_or_default();
+    Ok(Completed {
+        code: id.map(Code::MailboxId),
+        ..Completed::PLAIN
+    })
 }
 
 /// Removes a mailbox. Returns its name.

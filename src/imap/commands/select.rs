@@ -38,11 +38,15 @@ pub(crate) fn select(
     if context.dialect.rev2 {
         out.push(&list_entry(context, mailbox, &name)?);
     }
+    let id = context.account.mailbox_id(&name)?;
     let mut news = None;
     let selected = Selected::open_telling(opened, name, read_only, |messages, view| {
         tell_flags(messages, read_only, out);
         tell_numbers(messages, view, context.dialect, out);
         out.ok(Code::HighestModSeq(view.settled()), "Highest");
+        if let Some(id) = id {
+            out.ok(Code::MailboxId(id), "Identifier of the mailbox");
+        }
         let known = select.qresync.as_deref();
         // another UIDVALIDITY: the client will see that and forget what it knew
         let known = known.filter(|known| known.uid_validity == messages.uid_validity());

@@ -94,6 +94,29 @@ impl<'a> FetchWriter<'a> {
         self.out.push(b'"');
     }
 
+    /// `SAVEDATE date-time`, from seconds since 1970 (RFC 8514 §5)
+    pub(crate) fn save_date(&mut self, date: i64) {
+        self.name(b"SAVEDATE \"");
+        self.out.extend_from_slice(format_internal(date).as_bytes());
+        self.out.push(b'"');
+    }
+
+    /// `EMAILID (objectid)` (RFC 8474 §7)
+    pub(crate) fn email_id(&mut self, id: &str) {
+        self.object_id(b"EMAILID (", id);
+    }
+
+    /// `THREADID (objectid)` (RFC 8474 §7)
+    pub(crate) fn thread_id(&mut self, id: &str) {
+        self.object_id(b"THREADID (", id);
+    }
+
+    fn object_id(&mut self, name: &[u8], id: &str) {
+        self.name(name);
+        self.out.extend_from_slice(id.as_bytes());
+        self.out.push(b')');
+    }
+
     /// `RFC822.SIZE n`
     pub(crate) fn rfc822_size(&mut self, octets: u64) {
         self.name(b"RFC822.SIZE ");
@@ -204,6 +227,9 @@ const fn simple_name(item: &FetchItem) -> &'static [u8] {
         FetchItem::Flags => b"FLAGS",
         FetchItem::ModSeq => b"MODSEQ",
         FetchItem::InternalDate => b"INTERNALDATE",
+        FetchItem::SaveDate => b"SAVEDATE",
+        FetchItem::EmailId => b"EMAILID",
+        FetchItem::ThreadId => b"THREADID",
         FetchItem::Rfc822Size => b"RFC822.SIZE",
         FetchItem::Envelope => b"ENVELOPE",
         FetchItem::Body | FetchItem::BodySection { .. } => b"BODY",

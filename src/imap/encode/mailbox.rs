@@ -2,7 +2,7 @@
 
 use super::core::{push_astring, push_joined, push_list, push_number, push_ranges, push_string};
 use crate::imap::types::core::Tag;
-use crate::imap::types::list::{ListAttribute, StatusItem};
+use crate::imap::types::list::{ListAttribute, StatusItem, StatusValue};
 use crate::imap::types::response::{ContextUpdate, ESearch, ListEntry};
 use crate::imap::types::sequence::PartialRange;
 use crate::mailbox::id::{ModSeq, Uid};
@@ -72,7 +72,7 @@ pub(super) fn push_namespace(prefix: &[u8], delimiter: char, utf8: bool, out: &m
 /// `"STATUS" SP mailbox SP "(" [status-att-list] ")"`
 pub(super) fn push_status(
     mailbox: &[u8],
-    items: &[(StatusItem, u64)],
+    items: &[(StatusItem, StatusValue)],
     utf8: bool,
     out: &mut Vec<u8>,
 ) {
@@ -82,7 +82,14 @@ pub(super) fn push_status(
     push_list(items, out, |(item, value), out| {
         out.extend_from_slice(status_name(*item));
         out.push(b' ');
-        push_number(*value, out);
+        match value {
+            StatusValue::Number(number) => push_number(*number, out),
+            StatusValue::ObjectId(id) => {
+                out.push(b'(');
+                out.extend_from_slice(id.as_bytes());
+                out.push(b')');
+            }
+        }
     });
 }
 
@@ -98,6 +105,7 @@ const fn status_name(item: StatusItem) -> &'static [u8] {
         StatusItem::Size => b"SIZE",
         StatusItem::AppendLimit => b"APPENDLIMIT",
         StatusItem::HighestModSeq => b"HIGHESTMODSEQ",
+        StatusItem::MailboxId => b"MAILBOXID",
     }
 }
 

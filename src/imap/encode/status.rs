@@ -106,6 +106,11 @@ fn push_code(code: &Code, out: &mut Vec<u8>) {
             }
         }
         Code::HighestModSeq(mod_seq) => push_value(mod_seq.0, out),
+        Code::MailboxId(id) => {
+            out.extend_from_slice(b" (");
+            out.extend_from_slice(id.as_bytes());
+            out.push(b')');
+        }
         Code::Modified(set) => {
             out.push(b' ');
             push_ranges(set.iter().cloned(), out);
@@ -182,7 +187,11 @@ const fn name(code: &Code) -> &'static str {
         Code::InProgress { .. } => "INPROGRESS",
         Code::InUse => "INUSE",
         Code::Limit => "LIMIT",
+<<<<<<< HEAD
         Code::MessageLimit(..) => "MESSAGELIMIT",
+=======
+        Code::MailboxId(_) => "MAILBOXID",
+>>>>>>> 5a43f1e (imap, store: offer OBJECTID and SAVEDATE)
         Code::Modified(_) => "MODIFIED",
         Code::NonExistent => "NONEXISTENT",
         Code::NoPerm => "NOPERM",

@@ -9,7 +9,7 @@ use crate::imap::types::capability::Capability;
 use crate::imap::types::command::CommandBody;
 use crate::imap::types::core::Tag;
 use crate::imap::types::fetch::{FetchItem, Section, SectionText};
-use crate::imap::types::list::{ListAttribute, StatusItem};
+use crate::imap::types::list::{ListAttribute, StatusItem, StatusValue};
 use crate::imap::types::response::{
     Code, Condition, ContextUpdate, ESearch, FlagList, ListEntry, Moved, Text,
 };
@@ -253,7 +253,14 @@ fn mailbox_responses() {
         (
             Untagged::MailboxStatus {
                 mailbox: b"blurdybloop".to_vec(),
-                items: vec![(StatusItem::Messages, 231), (StatusItem::UidNext, 44292)],
+                items: vec![
+                    (StatusItem::Messages, StatusValue::Number(231)),
+                    (StatusItem::UidNext, StatusValue::Number(44292)),
+                    (
+                        StatusItem::MailboxId,
+                        StatusValue::ObjectId("F1-a_".to_owned()),
+                    ),
+                ],
             },
             "* STATUS blurdybloop (MESSAGES 231 UIDNEXT 44292)\r\n",
         ),

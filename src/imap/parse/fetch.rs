@@ -124,6 +124,8 @@ fn fetch_macro(input: &[u8]) -> ParseResult<'_, Vec<FetchItem>> {
 /// "BODY.PEEK" section [partial] / "BINARY" [".PEEK"] section-binary [partial] / "BINARY.SIZE" section-binary`
 ///
 /// and `"RFC822" [".HEADER" / ".TEXT"]` of RFC 3501 §9.
+///
+/// SAVEDATE of RFC 8514 §5, EMAILID and THREADID of RFC 8474 §7.
 fn fetch_att(input: &[u8]) -> ParseResult<'_, FetchItem> {
     let is_name_char = |b: u8| b.is_ascii_alphanumeric() || b == b'.';
     let (rest, name) = named("a data item of FETCH", take_while1(is_name_char)).parse(input)?;
@@ -133,6 +135,9 @@ fn fetch_att(input: &[u8]) -> ParseResult<'_, FetchItem> {
         (b"FLAGS", false) => FetchItem::Flags,
         (b"MODSEQ", false) => FetchItem::ModSeq,
         (b"INTERNALDATE", false) => FetchItem::InternalDate,
+        (b"SAVEDATE", false) => FetchItem::SaveDate,
+        (b"EMAILID", false) => FetchItem::EmailId,
+        (b"THREADID", false) => FetchItem::ThreadId,
         (b"RFC822.SIZE", false) => FetchItem::Rfc822Size,
         (b"ENVELOPE", false) => FetchItem::Envelope,
         (b"BODYSTRUCTURE", false) => FetchItem::BodyStructure,

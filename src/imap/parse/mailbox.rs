@@ -194,7 +194,7 @@ fn status_items(input: &[u8]) -> ParseResult<'_, Vec<StatusItem>> {
 }
 
 /// `status-att = "MESSAGES" / "UIDNEXT" / "UIDVALIDITY" / "UNSEEN" / "DELETED" / "SIZE"`, RECENT of RFC 3501, APPENDLIMIT of RFC 7889,
-/// HIGHESTMODSEQ of RFC 7162
+/// HIGHESTMODSEQ of RFC 7162, MAILBOXID of RFC 8474
 fn status_att(input: &[u8]) -> ParseResult<'_, StatusItem> {
     let (rest, att) = named("a status item", name).parse(input)?;
     let item = match att.as_str() {
@@ -207,6 +207,7 @@ fn status_att(input: &[u8]) -> ParseResult<'_, StatusItem> {
         "SIZE" => StatusItem::Size,
         "APPENDLIMIT" => StatusItem::AppendLimit,
         "HIGHESTMODSEQ" => StatusItem::HighestModSeq,
+        "MAILBOXID" => StatusItem::MailboxId,
         _ => return fail(input, "status items that are offered"),
     };
     Ok((rest, item))

@@ -311,6 +311,9 @@ fn simple_key(input: &[u8]) -> ParseResult<'_, SearchKey> {
         b"UIDBEFORE" => return keyed(rest, nz_number, |uid| SearchKey::UidBefore(uid.get())),
         b"UID" => return keyed(rest, sequence_set, SearchKey::Uid),
         b"MODSEQ" => return keyed(rest, search_mod_sequence, SearchKey::ModSeq),
+        b"EMAILID" => return keyed(rest, object_id, SearchKey::EmailId),
+        b"THREADID" => return keyed(rest, object_id, SearchKey::ThreadId),
+        b"SAVEDATESUPPORTED" => SearchKey::SaveDateSupported,
         b"OLDER" => return keyed(rest, nz_number, |secs| within(true, secs)),
         b"YOUNGER" => return keyed(rest, nz_number, |secs| within(false, secs)),
         name => match (flag_key(name), date_key(name)) {
@@ -353,6 +356,19 @@ fn search_mod_sequence(input: &[u8]) -> ParseResult<'_, ModSeq> {
     mod_sequence(rest)
 }
 
+/// Longest object identifier (RFC 8474 §7).
+const MAX_OBJECT_ID_OCTETS: usize = 255;
+
+/// `objectid = 1*255(ALPHA / DIGIT / "_" / "-")` (RFC 8474 §7)
+fn object_id(input: &[u8]) -> ParseResult<'_, Octets> {
+    let is_legal = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    let (rest, id) = named("an object identifier", take_while1(is_legal)).parse(input)?;
+    if id.len() > MAX_OBJECT_ID_OCTETS {
+        return fail(input, "an object identifier of at most 255 octets");
+    }
+    Ok((rest, id.to_vec()))
+}
+
 /// `"OLDER" SP nz-number / "YOUNGER" SP nz-number` (RFC 5032 §4)
 const fn within(older: bool, secs: std::num::NonZeroU32) -> SearchKey {
     SearchKey::Within {
@@ -378,11 +394,12 @@ fn flag_key(name: &[u8]) -> Option<(SystemFlag, bool)> {
     Some((flag, set))
 }
 
-/// BEFORE, SENTBEFORE …
+/// BEFORE, SENTBEFORE, SAVEDBEFORE …
 fn date_key(name: &[u8]) -> Option<(DateKind, DateTest)> {
-    let (name, kind) = match name.strip_prefix(b"SENT") {
-        Some(name) => (name, DateKind::Sent),
-        None => (name, DateKind::Internal),
+    let (name, kind) = match (name.strip_prefix(b"SENT"), name.strip_prefix(b"SAVED")) {
+        (Some(name), _) => (name, DateKind::Sent),
+        (None, Some(name)) => (name, DateKind::Saved),
+        (None, None) => (name, DateKind::Internal),
     };
     let test = match name {
         b"BEFORE" => DateTest::Before,

@@ -41,6 +41,8 @@ const AFTER_LOGIN: &[&str] = &[
     "CONDSTORE",
     "QRESYNC",
     "UIDONLY",
+    "OBJECTID",
+    "SAVEDATE",
     "SASL-IR",
     "COMPRESS=DEFLATE",
     "UNAUTHENTICATE",

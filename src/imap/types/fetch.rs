@@ -15,6 +15,12 @@ pub enum FetchItem {
     ModSeq,
     /// `INTERNALDATE`
     InternalDate,
+    /// `SAVEDATE` (RFC 8514 §4.2)
+    SaveDate,
+    /// `EMAILID` (RFC 8474 §5.1)
+    EmailId,
+    /// `THREADID` (RFC 8474 §5.2)
+    ThreadId,
     /// `RFC822.SIZE`
     Rfc822Size,
     /// `ENVELOPE`

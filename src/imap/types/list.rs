@@ -68,6 +68,17 @@ pub enum StatusItem {
     AppendLimit,
     /// HIGHESTMODSEQ (RFC 7162 §3.1.7)
     HighestModSeq,
+    /// MAILBOXID (RFC 8474 §4.3)
+    MailboxId,
+}
+
+/// A value of STATUS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StatusValue {
+    /// A number.
+    Number(u64),
+    /// An object identifier.
+    ObjectId(String),
 }
 
 /// An attribute of a mailbox in a LIST answer (RFC 9051 §7.3.1).

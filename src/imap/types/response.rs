@@ -2,7 +2,7 @@
 
 use super::capability::Capability;
 use super::core::Tag;
-use super::list::{ListAttribute, StatusItem};
+use super::list::{ListAttribute, StatusItem, StatusValue};
 use super::sequence::PartialRange;
 use crate::mailbox::flag::SystemFlag;
 use crate::mailbox::id::{ModSeq, SeqNum, Uid, UidValidity};
@@ -79,8 +79,13 @@ pub enum Code {
     InUse,
     /// LIMIT
     Limit,
+<<<<<<< HEAD
     /// MESSAGELIMIT n, perhaps with the lowest UID that was processed (RFC 9738)
     MessageLimit(u32, Option<Uid>),
+=======
+    /// MAILBOXID (objectid) (RFC 8474 §4)
+    MailboxId(String),
+>>>>>>> 5a43f1e (imap, store: offer OBJECTID and SAVEDATE)
     /// MODIFIED set: numbers, or UIDs after a UID command (RFC 7162 §3.1.3)
     Modified(Vec<RangeInclusive<u32>>),
     /// NONEXISTENT
@@ -154,7 +159,7 @@ pub enum Untagged {
         /// Wire form of the name.
         mailbox: Vec<u8>,
         /// Items and values, in the order asked.
-        items: Vec<(StatusItem, u64)>,
+        items: Vec<(StatusItem, StatusValue)>,
     },
     /// `* FLAGS (…)`
     Flags(Vec<String>),

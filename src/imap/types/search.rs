@@ -59,6 +59,8 @@ pub enum DateKind {
     Internal,
     /// The Date field: SENTBEFORE, SENTON, SENTSINCE
     Sent,
+    /// When it came into this mailbox: SAVEDBEFORE, SAVEDON, SAVEDSINCE (RFC 8514 §4.3)
+    Saved,
 }
 
 /// How a date is compared; time and zone are disregarded.
@@ -87,7 +89,7 @@ pub enum SearchKey {
     Old,
     /// RECENT (rev1)
     Recent,
-    /// BEFORE, ON, SINCE, SENTBEFORE, SENTON, SENTSINCE
+    /// BEFORE, ON, SINCE, SENTBEFORE, SENTON, SENTSINCE, SAVEDBEFORE, SAVEDON, SAVEDSINCE
     Date(DateKind, DateTest, Day),
     /// OLDER n (true) or YOUNGER n, in seconds (RFC 5032)
     Within {
@@ -108,6 +110,12 @@ pub enum SearchKey {
     Smaller(u64),
     /// MODSEQ: changed at this moment or later (RFC 7162 §3.1.5)
     ModSeq(ModSeq),
+    /// SAVEDATESUPPORTED: the save date is known, as it is of every message (RFC 8514 §4.3)
+    SaveDateSupported,
+    /// EMAILID (RFC 8474 §6)
+    EmailId(Octets),
+    /// THREADID (RFC 8474 §6)
+    ThreadId(Octets),
     /// A set of sequence numbers, or `$`
     Sequence(SequenceSet),
     /// UIDAFTER (RFC 9738 §3.2)

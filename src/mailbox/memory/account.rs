@@ -230,6 +230,10 @@ impl Account for MemoryAccount {
         mailbox.status(with_size)
     }
 
+    fn mailbox_id(&self, name: &MailboxName) -> Result<Option<String>> {
+        Ok(Some(self.find(name)?.mailbox_id()))
+    }
+
     fn open(&self, name: &MailboxName, intake: Intake) -> Result<Arc<dyn Mailbox>> {
         let mailbox = self.find(name)?;
         mailbox.refresh(intake)?;

@@ -56,6 +56,8 @@ enum Measured {
 struct StoredMail {
     octets: Arc<[u8]>,
     internal_date: i64,
+    save_date: i64,
+    guid: Vec<u8>,
     unique_id: Option<String>,
     base_name: Option<String>,
     pop3_order: Option<u32>,
@@ -187,6 +189,10 @@ impl MemoryMailbox {
             let stored = StoredMail {
                 octets: mail.octets.into(),
                 internal_date: mail.internal_date.unwrap_or_else(|| self.conditions.now()),
+                save_date: self.conditions.now(),
+                guid: mail
+                    .guid
+                    .unwrap_or_else(|| new_guid(messages.uid_validity(), *uid)),
                 unique_id: None,
                 base_name: None,
                 pop3_order: None,
@@ -197,6 +203,11 @@ impl MemoryMailbox {
             uid_validity: messages.uid_validity(),
             uids,
         })
+    }
+
+    /// MAILBOXID: no two mailboxes of an account have or had one UIDVALIDITY.
+    pub(super) fn mailbox_id(&self) -> String {
+        format!("M{}", self.read().uid_validity())
     }
 
     /// Reads something of a stored message.
@@ -220,6 +231,7 @@ impl MemoryMailbox {
                     octets: stored.octets.to_vec(),
                     flags: named(flags, messages.keywords()),
                     internal_date: Some(stored.internal_date),
+                    guid: Some(stored.guid.clone()),
                 };
                 Some((uid, mail))
             })
@@ -377,6 +389,15 @@ impl Mailbox for MemoryMailbox {
         self.stored(uid, |stored| stored.internal_date)
     }
 
+    fn save_date(&self, uid: Uid) -> Result<i64> {
+        self.conditions.enter()?;
+        self.stored(uid, |stored| stored.save_date)
+    }
+
+    fn guid(&self, uid: Uid) -> Result<Vec<u8>> {
+        self.stored(uid, |stored| stored.guid.clone())
+    }
+
     fn size(&self, uid: Uid) -> Result<u64> {
         self.conditions.enter()?;
         let octets = self.stored(uid, |stored| wire_octets(&stored.octets))?;
@@ -412,6 +433,11 @@ impl Mailbox for MemoryMailbox {
         let taken = self.locked.swap(true, Ordering::AcqRel);
         Ok((!taken).then(|| Box::new(Locked(Arc::clone(&self.locked))) as Box<dyn MaildropLock>))
     }
+}
+
+/// A name for octets that come first to the mailbox of this UIDVALIDITY.
+fn new_guid(uid_validity: UidValidity, uid: Uid) -> Vec<u8> {
+    format!("{uid_validity}.{uid}").into_bytes()
 }
 
 /// The flags as bits; keywords not known yet are added to the table.

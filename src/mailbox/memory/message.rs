@@ -16,6 +16,8 @@ pub struct Mail {
     pub flags: NamedFlags,
     /// INTERNALDATE in seconds since 1970; the clock's time if none.
     pub internal_date: Option<i64>,
+    /// What names its octets where they were before.
+    pub(super) guid: Option<Vec<u8>>,
 }
 
 impl Mail {

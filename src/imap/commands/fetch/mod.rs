@@ -15,6 +15,7 @@ mod plan;
 mod section;
 
 use super::messages::{named_uids, resolve, vanished_since};
+use super::object_ids::{email_id, thread_id};
 use super::open_message::OpenMessage;
 use crate::imap::encode::fetch::FetchWriter;
 use crate::imap::session::progress::Measure;
@@ -87,6 +88,12 @@ struct Response {
     /// As known, or as counted if the whole message is sent.
     size: Option<u64>,
     date: i64,
+    /// SAVEDATE
+    save_date: i64,
+    /// EMAILID
+    email_id: String,
+    /// THREADID
+    thread_id: String,
     envelope: Envelope,
     message: Option<Box<OpenMessage>>,
     /// For those items that have octets.
@@ -157,7 +164,7 @@ impl FetchCursor {
         // UIDFETCH begins with the UID
         let plan = Plan::new(items, uid && !dialect.uid_only, read_only);
         Self {
-            in_memory: !plan.file && !plan.date,
+            in_memory: !plan.file && !plan.date && !plan.save_date && !plan.email_id,
             plan,
             by_uid: uid,
             vanished: Vanished::default(),
@@ -339,6 +346,9 @@ impl FetchCursor {
             mod_seq,
             size,
             date: 0,
+            save_date: 0,
+            email_id: String::new(),
+            thread_id: String::new(),
             envelope: Envelope::default(),
             message: None,
             answers: VecDeque::new(),
@@ -347,6 +357,12 @@ impl FetchCursor {
         };
         if self.plan.date {
             response.date = mailbox.internal_date(uid)?;
+        }
+        if self.plan.save_date {
+            response.save_date = mailbox.save_date(uid)?;
+        }
+        if self.plan.email_id {
+            response.email_id = email_id(mailbox, uid)?;
         }
         if self.plan.file {
             let kept = selected.last_message.0.take();
@@ -493,6 +509,9 @@ impl Response {
         if plan.envelope {
             self.envelope = Envelope::parse(message.header()?);
         }
+        if plan.thread_id {
+            self.thread_id = thread_id(message.header()?, &self.email_id);
+        }
         if plan.structure {
             message.structure()?;
         }
@@ -541,6 +560,9 @@ impl Response {
             }
             (FetchItem::ModSeq, _) => writer.mod_seq(self.mod_seq),
             (FetchItem::InternalDate, _) => writer.internal_date(self.date),
+            (FetchItem::SaveDate, _) => writer.save_date(self.save_date),
+            (FetchItem::EmailId, _) => writer.email_id(&self.email_id),
+            (FetchItem::ThreadId, _) => writer.thread_id(&self.thread_id),
             (FetchItem::Rfc822Size, _) => writer.rfc822_size(self.size.unwrap_or_default()),
             (FetchItem::Envelope, _) => writer.envelope(&self.envelope, utf8),
             (FetchItem::Body, Some(structure)) => writer.structure(structure, false, utf8),

@@ -17,6 +17,12 @@ pub(super) struct Plan {
     pub(super) size: bool,
     /// INTERNALDATE is among them.
     pub(super) date: bool,
+    /// SAVEDATE is among them.
+    pub(super) save_date: bool,
+    /// EMAILID, or THREADID, for which that of some messages stands, is among them.
+    pub(super) email_id: bool,
+    /// THREADID is among them.
+    pub(super) thread_id: bool,
     /// ENVELOPE is among them.
     pub(super) envelope: bool,
     /// The structure is needed.
@@ -49,6 +55,9 @@ impl Plan {
             mod_seq,
             size: any(|item| *item == FetchItem::Rfc822Size),
             date: any(|item| *item == FetchItem::InternalDate),
+            save_date: any(|item| *item == FetchItem::SaveDate),
+            email_id: any(|item| matches!(item, FetchItem::EmailId | FetchItem::ThreadId)),
+            thread_id: any(|item| *item == FetchItem::ThreadId),
             envelope: any(|item| *item == FetchItem::Envelope),
             structure: any(|item| matches!(item, FetchItem::Body | FetchItem::BodyStructure)),
             file: any(needs_file),
@@ -68,6 +77,8 @@ const fn needs_file(item: &FetchItem) -> bool {
             | FetchItem::ModSeq
             | FetchItem::Rfc822Size
             | FetchItem::InternalDate
+            | FetchItem::SaveDate
+            | FetchItem::EmailId
     )
 }
 
@@ -103,7 +114,7 @@ pub(super) const fn has_octets(item: &FetchItem) -> bool {
     needs_file(item)
         && !matches!(
             item,
-            FetchItem::Envelope | FetchItem::Body | FetchItem::BodyStructure
+            FetchItem::Envelope | FetchItem::Body | FetchItem::BodyStructure | FetchItem::ThreadId
         )
 }
 

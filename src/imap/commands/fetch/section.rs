@@ -65,6 +65,9 @@ pub(super) fn answer(item: &FetchItem, message: &mut OpenMessage) -> backend::Re
         | FetchItem::Flags
         | FetchItem::ModSeq
         | FetchItem::InternalDate
+        | FetchItem::SaveDate
+        | FetchItem::EmailId
+        | FetchItem::ThreadId
         | FetchItem::Rfc822Size
         | FetchItem::Envelope
         | FetchItem::Body

@@ -4,7 +4,7 @@ mod lsub;
 mod pattern;
 mod plan;
 
-use super::status::{status_items, wants_size};
+use super::status::{status_items, wanted_id, wants_size};
 use crate::imap::session::names::Names;
 use crate::imap::session::reply::{CommandError, Responses};
 use crate::imap::session::{Dialect, Progress};
@@ -83,16 +83,18 @@ impl ListCursor {
 
     fn tell(&self, mut line: Line, account: &dyn Account, out: &mut Responses<'_>) {
         let items = &self.command.returns.status;
-        let status = line
-            .status_of
-            .map(|name| account.status(&name, wants_size(items)));
+        let status = line.status_of.map(|name| {
+            let status = account.status(&name, wants_size(items))?;
+            Ok((status, wanted_id(items, account, &name)?))
+        });
         if let Some(Err(Error::NonExistent)) = status {
             line.entry.attributes = vec![ListAttribute::NonExistent, ListAttribute::NoSelect];
         }
         let mailbox = line.entry.mailbox.clone();
         out.push(&Untagged::List(line.entry));
-        if let Some(Ok(status)) = status {
-            let items = status_items(items, &status, None, self.append_limit);
+        if let Some(Ok((status, id))) = status {
+            let id = id.as_deref();
+            let items = status_items(items, &status, None, self.append_limit, id);
             out.push(&Untagged::MailboxStatus { mailbox, items });
         }
     }

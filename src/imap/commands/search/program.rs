@@ -54,6 +54,12 @@ pub(super) enum Test {
     ArrivedUntil(i64),
     /// INTERNALDATE is not before this moment, in seconds since 1970.
     ArrivedFrom(i64),
+    /// The save date, by its day.
+    Saved(DateTest, Day),
+    /// The identifier of the message.
+    EmailId(String),
+    /// The identifier of its thread.
+    ThreadId(String),
     /// The Date field, by its day.
     Sent(DateTest, Day),
     /// A header field contains a text.
@@ -211,8 +217,12 @@ impl Test {
             | Self::Uids(_)
             | Self::Among(_) => Cost::Memory,
             Self::Larger(_) | Self::Smaller(_) => Cost::Size,
-            Self::Arrived(..) | Self::ArrivedUntil(_) | Self::ArrivedFrom(_) => Cost::Date,
-            Self::Sent(..) | Self::Field(..) => Cost::Header,
+            Self::Arrived(..)
+            | Self::ArrivedUntil(_)
+            | Self::ArrivedFrom(_)
+            | Self::Saved(..)
+            | Self::EmailId(_) => Cost::Date,
+            Self::Sent(..) | Self::Field(..) | Self::ThreadId(_) => Cost::Header,
             Self::Body(_) | Self::Text(_) => Cost::Body,
         }
     }
@@ -228,6 +238,9 @@ impl Test {
             SearchKey::ModSeq(mod_seq) => Self::ChangedFrom(mod_seq),
             SearchKey::Date(DateKind::Internal, test, day) => Self::Arrived(test, day),
             SearchKey::Date(DateKind::Sent, test, day) => Self::Sent(test, day),
+            SearchKey::Date(DateKind::Saved, test, day) => Self::Saved(test, day),
+            SearchKey::EmailId(id) => Self::EmailId(String::from_utf8_lossy(&id).into_owned()),
+            SearchKey::ThreadId(id) => Self::ThreadId(String::from_utf8_lossy(&id).into_owned()),
             SearchKey::Within { older: true, secs } => {
                 Self::ArrivedUntil(terms.now.saturating_sub(i64::from(secs)))
             }
@@ -245,6 +258,7 @@ impl Test {
             SearchKey::UidBefore(uid) => Self::among(Some(1..=uid.saturating_sub(1))),
             SearchKey::Uid(set) => Self::Among(resolve_uids(&set, true, terms.selected)?),
             SearchKey::All
+            | SearchKey::SaveDateSupported
             | SearchKey::Flag(..)
             | SearchKey::Keyword(..)
             | SearchKey::New

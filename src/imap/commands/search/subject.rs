@@ -2,6 +2,7 @@
 
 use super::program::{Program, Test};
 use crate::encoding::date::{civil_day, parse_message_date};
+use crate::imap::commands::object_ids::{email_id, thread_id};
 use crate::imap::commands::open_message::OpenMessage;
 use crate::imap::session::{Dialect, Selected};
 use crate::imap::types::search::{DateTest, Day};
@@ -119,6 +120,15 @@ impl<'a> Subject<'a> {
             Test::Arrived(test, day) => compare(*test, civil_day(self.date()?), *day),
             Test::ArrivedUntil(moment) => self.date()? <= *moment,
             Test::ArrivedFrom(moment) => self.date()? >= *moment,
+            Test::Saved(test, day) => {
+                let date = self.mailbox.save_date(self.facts.uid)?;
+                compare(*test, civil_day(date), *day)
+            }
+            Test::EmailId(id) => email_id(self.mailbox, self.facts.uid)? == *id,
+            Test::ThreadId(id) => {
+                let email_id = email_id(self.mailbox, self.facts.uid)?;
+                thread_id(self.header()?, &email_id) == *id
+            }
             Test::Sent(test, day) => {
                 let date = header::value(self.header()?, b"Date");
                 date.and_then(|value| parse_message_date(&value))
