@@ -187,11 +187,8 @@ const fn name(code: &Code) -> &'static str {
         Code::InProgress { .. } => "INPROGRESS",
         Code::InUse => "INUSE",
         Code::Limit => "LIMIT",
-<<<<<<< HEAD
         Code::MessageLimit(..) => "MESSAGELIMIT",
-=======
         Code::MailboxId(_) => "MAILBOXID",
->>>>>>> 5a43f1e (imap, store: offer OBJECTID and SAVEDATE)
         Code::Modified(_) => "MODIFIED",
         Code::NonExistent => "NONEXISTENT",
         Code::NoPerm => "NOPERM",

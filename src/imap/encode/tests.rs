@@ -262,7 +262,7 @@ fn mailbox_responses() {
                     ),
                 ],
             },
-            "* STATUS blurdybloop (MESSAGES 231 UIDNEXT 44292)\r\n",
+            "* STATUS blurdybloop (MESSAGES 231 UIDNEXT 44292 MAILBOXID (F1-a_))\r\n",
         ),
         (
             Untagged::Flags(vec!["\\Answered".into(), "$Junk".into()]),

@@ -79,13 +79,10 @@ pub enum Code {
     InUse,
     /// LIMIT
     Limit,
-<<<<<<< HEAD
     /// MESSAGELIMIT n, perhaps with the lowest UID that was processed (RFC 9738)
     MessageLimit(u32, Option<Uid>),
-=======
     /// MAILBOXID (objectid) (RFC 8474 §4)
     MailboxId(String),
->>>>>>> 5a43f1e (imap, store: offer OBJECTID and SAVEDATE)
     /// MODIFIED set: numbers, or UIDs after a UID command (RFC 7162 §3.1.3)
     Modified(Vec<RangeInclusive<u32>>),
     /// NONEXISTENT
