@@ -69,7 +69,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, ConfigError> {
     let from_toml = |error: &toml::de::Error| {
         at(
             error.span().map(|span| span.start),
-            error.message().trim().to_owned(),
+            in_words(error.message().trim()),
         )
     };
     let table = DeTable::parse(text).map_err(|error| from_toml(&error))?;
@@ -99,6 +99,17 @@ pub fn parse(text: &str, path: &Path) -> Result<Loaded, ConfigError> {
         path: path.to_owned(),
         lines,
     })
+}
+
+/// What TOML's reader says, without the names that types have in this program.
+fn in_words(message: &str) -> String {
+    ["usize", "u32", "u64"]
+        .iter()
+        .find_map(|name| message.strip_suffix(&format!("expected {name}")))
+        .map_or_else(
+            || message.to_owned(),
+            |start| format!("{start}expected a whole number, 0 or more"),
+        )
 }
 
 /// Line and column of an offset, from 1; the column in characters.
@@ -323,6 +334,13 @@ mod tests {
             fails("[limits]\nhandshake = 5\n")
         );
         assert!(fails("[limits]\nhandshake = \"5\"\n").contains("30 s"));
+        for key in ["limits.connections", "imap.bad_commands"] {
+            let said = fails(&format!("{key} = -1\n"));
+            assert!(
+                said.ends_with("`-1`, expected a whole number, 0 or more"),
+                "{said}"
+            );
+        }
         assert!(fails("[storage\n").starts_with("r.toml:1:"));
         assert!(
             fails("[[listeners]]\naddress = \"x\"\nprotocol = \"imap\"\ntls = \"none\"\n")
