@@ -393,6 +393,9 @@ impl Account for MaildirAccount {
     }
 
     fn mailbox_id(&self, name: &MailboxName) -> Result<Option<String>> {
+        if let Some(id) = self.state.noted_identifier(name) {
+            return Ok(Some(id));
+        }
         let mailbox = self.state.look_at(name, Intake::Look)?;
         mailbox.identifier()
     }

@@ -4,14 +4,26 @@
 //! file, as with Dovecot; COPY and MOVE make a file with a new name and note in that field what the old one was. The time is the one
 //! with which names of files begin.
 
+use super::account::AccountState;
 use super::failure::failed;
 use super::first_list::new_guid;
 use super::open_mailbox::{Disk, OpenMailbox};
+use super::uidlist_file;
 use crate::mailbox::backend::{Error, Result};
 use crate::mailbox::id::Uid;
+use crate::mailbox::name::MailboxName;
 
 /// Names that begin with less are no times: 1 January 1980, before the first Maildir.
 const EARLIEST: i64 = 315_532_800;
+
+impl AccountState {
+    /// MAILBOXID of a mailbox that need not be opened for it; none if that has to be.
+    pub(super) fn noted_identifier(&self, name: &MailboxName) -> Option<String> {
+        let directory = self.folders.find(name).ok()??;
+        let (_, guid) = uidlist_file::header(&directory).ok()??;
+        guid.map(hex)
+    }
+}
 
 impl OpenMailbox {
     /// MAILBOXID: the GUID in hex. A list without one gets one; if that cannot be, there is none.
@@ -34,7 +46,7 @@ impl OpenMailbox {
                 };
             }
         }
-        Ok(known(&disk).map(|guid| guid.iter().map(|octet| format!("{octet:02x}")).collect()))
+        Ok(known(&disk).map(hex))
     }
 
     /// What names the octets of a message; none if it is gone.
@@ -59,6 +71,11 @@ impl OpenMailbox {
         };
         named.map_or_else(|| self.date(uid), Ok)
     }
+}
+
+/// A GUID as it is told.
+fn hex(guid: [u8; 16]) -> String {
+    guid.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 /// The field of a record that says what names the octets, if that is not the name of the file. A name with a blank has no place there.

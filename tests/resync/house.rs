@@ -144,6 +144,8 @@ fn open(directory: &tempfile::TempDir) -> Arc<Store> {
     let path = directory.path();
     let settings = store::Settings {
         spool: path.join("%{user}").to_string_lossy().into_owned(),
+        // servers that crash here leave what they opened behind
+        watch: false,
         ..store::Settings::default()
     };
     let index = Databases::new(&path.join("index")).unwrap();
