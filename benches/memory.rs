@@ -4,9 +4,10 @@
 //! cargo bench --bench memory -- [--messages N] [--root DIR]
 //! ```
 //!
-//! A Maildir with so many messages (a million) is made of links to a few files, opened through an IMAP session as a client does it, and the
-//! resident memory of this process is read from the kernel after each command, with the highest it was meanwhile. `design.md` asks for
-//! at most 48 octets a message besides its name.
+//! A Maildir with so many messages (a million) is made of links to a few files, opened through an IMAP session as a client does it, with an
+//! index beside it as `serve` has one. After each command it is printed, for each message: what is allocated, the same without the name
+//! of its file, the most that was allocated meanwhile, and the resident memory of this process, which also holds what the allocator has not
+//! given back yet. `design.md` asks for at most 48 octets a message besides its name.
 #![allow(
     missing_docs,
     clippy::pedantic,
@@ -26,7 +27,9 @@
 #[path = "../tests/support/shell.rs"]
 mod shell;
 
+use peak_alloc::PeakAlloc;
 use restante::imap::{Services, Session, Settings};
+use restante::index::sqlite::Databases;
 use restante::protocol::{Peer, Protocol, Step, TlsInfo};
 use restante::store::{self, Store};
 use shell::{Clock, TestAuthenticator, TestHost};
@@ -34,6 +37,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// Octets a message may take besides its name.
 const TARGET_OCTETS: u64 = 48;
@@ -58,20 +64,19 @@ fn main() {
     let directory = tempfile::tempdir_in(root).unwrap();
     let spool = directory.path().join("Maildir");
     let name_octets = generate(&spool, messages).unwrap();
-    let store = Store::new(store::Settings {
+    let settings = store::Settings {
         spool: spool.to_string_lossy().into_owned(),
         ..store::Settings::default()
-    });
+    };
+    let index = Databases::new(&directory.path().join("index")).unwrap();
+    let store = Store::with_index(settings, Some(Arc::new(index)));
     let mut client = Client::new(store);
     client.command("a LOGIN anna secret");
-    let before = memory();
+    let (allocated, resident) = (ALLOCATOR.current_usage() as u64, resident_octets());
+    println!("{messages} messages with names of {name_octets} octets");
     println!(
-        "{messages} messages with names of {name_octets} octets; {} KiB in use before",
-        before.resident / 1024
-    );
-    println!(
-        "{:<28} {:>13} {:>9} {:>8}",
-        "octets a message", "with its name", "besides", "at most"
+        "{:<28} {:>13} {:>9} {:>8} {:>9}",
+        "octets a message", "with its name", "besides", "at most", "resident"
     );
     for command in [
         "b SELECT INBOX",
@@ -80,16 +85,17 @@ fn main() {
         "e UID SEARCH RETURN (COUNT) UID 1:* SEEN",
         "f NOOP",
     ] {
-        forget_peak();
+        ALLOCATOR.reset_peak_usage();
         client.command(command);
-        let now = memory();
-        let each = |octets: u64| octets.saturating_sub(before.resident) / messages;
+        let each = |octets: u64, before: u64| octets.saturating_sub(before) / messages;
+        let now = each(ALLOCATOR.current_usage() as u64, allocated);
         println!(
-            "{:<28} {:>13} {:>9} {:>8}",
+            "{:<28} {:>13} {:>9} {:>8} {:>9}",
             command.split_at(2).1.chars().take(28).collect::<String>(),
-            each(now.resident),
-            each(now.resident).saturating_sub(name_octets),
-            each(now.peak),
+            now,
+            now.saturating_sub(name_octets),
+            each(ALLOCATOR.peak_usage() as u64, allocated),
+            each(resident_octets(), resident),
         );
     }
     println!("target: {TARGET_OCTETS} octets besides the name");
@@ -118,29 +124,12 @@ fn generate(spool: &Path, messages: u64) -> io::Result<u64> {
     Ok(octets / messages.max(1))
 }
 
-/// Memory of this process, in octets.
-struct Memory {
-    resident: u64,
-    /// The most it was since [`forget_peak`].
-    peak: u64,
-}
-
-fn memory() -> Memory {
+/// Resident memory of this process.
+fn resident_octets() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    let field = |name: &str| {
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kib * 1024
-    };
-    Memory {
-        resident: field("VmRSS:"),
-        peak: field("VmHWM:"),
-    }
-}
-
-/// Where the kernel does not allow it, the peak is that of the whole run.
-fn forget_peak() {
-    let _ = fs::write("/proc/self/clear_refs", "5");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    kib.unwrap().parse::<u64>().unwrap() * 1024
 }
 
 /// A client that listens only for the end of its command.

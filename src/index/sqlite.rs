@@ -6,9 +6,9 @@
 //!   file ends the processes that have it mapped.
 //! - A database that is damaged is removed and begun anew; one that was removed or replaced while it was open is noticed by its
 //!   inode. A record that is damaged is begun anew alone.
-//! - A database that cannot be used (locked for long, no room, no permission) is left alone for [`RETRY_AFTER`]; the server goes on
+//! - A database that cannot be used (locked for long, no room, no permission) is left alone for `RETRY_AFTER`; the server goes on
 //!   from memory.
-//! - Few are open at a time ([`MAX_OPEN`]), so that an account that only waits costs neither memory nor files.
+//! - Few are open at a time (`MAX_OPEN`), so that an account that only waits costs neither memory nor files.
 
 use super::codec::{NOTHING, Reader, Writer};
 use super::codec::{decode, decode_delta, encode_delta, replay, sum};
