@@ -145,6 +145,7 @@ impl OpenMailbox {
                 uid_next,
             };
             self.begin(disk, &first);
+            self.files_mut().shrink();
             mark(&mut self.write(), recent, &fresh);
             disk.is_loaded = true;
             self.signal.wake();

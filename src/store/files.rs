@@ -166,6 +166,14 @@ impl Files {
         true
     }
 
+    /// Gives back the room for messages that have not come, after the first look.
+    pub(super) fn shrink(&mut self) {
+        self.uids.shrink_to_fit();
+        self.entries.shrink_to_fit();
+        self.hashes.shrink_to_fit();
+        self.names.shrink_to_fit();
+    }
+
     /// Notes another name, with the same base name, for the message at a position.
     pub(super) fn rename(&mut self, at: usize, name: &[u8], place: Place) {
         let Ok(octets) = u16::try_from(name.len()) else {
