@@ -12,6 +12,7 @@ use super::uidlist_file;
 use crate::mailbox::backend::{Error, Result};
 use crate::mailbox::id::Uid;
 use crate::mailbox::name::MailboxName;
+use sha2::{Digest, Sha256};
 
 /// Names that begin with less are no times: 1 January 1980, before the first Maildir.
 const EARLIEST: i64 = 315_532_800;
@@ -56,7 +57,7 @@ impl OpenMailbox {
             return Some(guid.to_vec());
         }
         let files = self.files();
-        Some(files.base(files.position(uid)?).to_vec())
+        Some(named_by(files.base(files.position(uid)?)))
     }
 
     /// When a message came into this mailbox, in seconds since 1970: by the name of its file, else the date of the file.
@@ -78,7 +79,19 @@ fn hex(guid: [u8; 16]) -> String {
     guid.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// The field of a record that says what names the octets, if that is not the name of the file. A name with a blank has no place there.
+/// What a base name says of the octets: itself, or where it has a blank, which no field of a record can hold, 32 hex digits made of it.
+fn named_by(base: &[u8]) -> Vec<u8> {
+    if !base.contains(&b' ') {
+        return base.to_vec();
+    }
+    let mut short = [0; 16];
+    for (octet, from) in short.iter_mut().zip(Sha256::digest(base)) {
+        *octet = from;
+    }
+    hex(short).into_bytes()
+}
+
+/// The field of a record that says what names the octets, if that is not the name of the file.
 pub(super) fn field(guid: Option<&[u8]>) -> Vec<u8> {
     match guid {
         Some(guid) if !guid.is_empty() && !guid.contains(&b' ') => [b"G", guid].concat(),
@@ -116,6 +129,13 @@ mod tests {
         ] {
             assert_eq!(leading_time(base.as_bytes()), expected, "{base}");
         }
+    }
+
+    #[test]
+    fn every_name_can_go_into_a_field() {
+        assert_eq!(named_by(b"1.M2.x,S=3"), b"1.M2.x,S=3");
+        let named = named_by(b"1.M2.my host");
+        assert!(named.len() == 32 && named != named_by(b"1.M2.myhost "));
     }
 
     #[test]

@@ -324,3 +324,43 @@ fn what_dovecot_compressed_is_the_same_message_to_both() {
     assert_eq!(answers.matches(&size).count(), 4);
     assert_eq!(answers.matches(&message).count(), 4);
 }
+
+#[test]
+fn message_guids_are_those_of_dovecot() {
+    let spool = Spool::new();
+    let Some(dovecot) = Dovecot::new(&spool) else {
+        return;
+    };
+    spool.account();
+    for (base, text) in [("1234567890.M1P1.mx", "one"), ("1234567891.M1P1.mx", "two")] {
+        fs::write(spool.path("new").join(base), text).unwrap();
+    }
+    dovecot.run(&["CREATE theirs", "SELECT INBOX", "COPY 1 theirs"]);
+    let guids = |mailbox: &str| -> Vec<String> {
+        let answers = dovecot.run(&[&format!("EXAMINE {mailbox}"), "FETCH 1:* X-GUID"]);
+        let rows = answers.lines().filter(|line| line.contains("(X-GUID "));
+        rows.map(|line| between(line, "(X-GUID ", ")").to_owned())
+            .collect()
+    };
+    let originals = guids("INBOX");
+    assert_eq!(guids("theirs"), originals[..1]);
+    let account = spool.account();
+    let inbox = account.open(&name("INBOX"), Intake::Take).unwrap();
+    let ids = [1, 2].map(|number| inbox.guid(uid(number)).unwrap());
+    let theirs = account.open(&name("theirs"), Intake::Take).unwrap();
+    // a copy that Dovecot made
+    assert_eq!(theirs.guid(uid(1)), Ok(ids[0].clone()));
+    // copies that we make, one of them of a copy
+    account.create(&name("ours"), &[]).unwrap();
+    inbox.copy(&set(&[2]), &name("ours")).unwrap();
+    theirs.move_to(&set(&[1]), &name("ours")).unwrap();
+    let ours = account.open(&name("ours"), Intake::Take).unwrap();
+    assert_eq!([2, 1].map(|number| ours.guid(uid(number)).unwrap()), ids);
+    assert_eq!(guids("ours"), [originals[1].clone(), originals[0].clone()]);
+    // what we appended, and what Dovecot made of it
+    spool.append(&*account, "INBOX", b"three", &[]);
+    dovecot.run(&["SELECT INBOX", "COPY 3 theirs"]);
+    inbox.refresh(Intake::Take).unwrap();
+    theirs.refresh(Intake::Take).unwrap();
+    assert_eq!(theirs.guid(uid(2)), inbox.guid(uid(3)));
+}

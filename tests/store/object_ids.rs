@@ -43,6 +43,21 @@ fn a_list_without_identifier_gets_one() {
 }
 
 #[test]
+fn a_name_with_a_blank_goes_with_the_octets_too() {
+    let spool = Spool::new();
+    let account = spool.account();
+    account.create(&name("Work"), &[]).unwrap();
+    fs::write(spool.path("new").join("1700000000.M1P1.my mta"), "x").unwrap();
+    let inbox = account.open(&name("INBOX"), Intake::Take).unwrap();
+    let guid = inbox.guid(uid(1)).unwrap();
+    inbox.copy(&set(&[1]), &name("Work")).unwrap();
+    inbox.move_to(&set(&[1]), &name("Work")).unwrap();
+    let work = spool.account().open(&name("Work"), Intake::Take).unwrap();
+    assert_eq!(work.guid(uid(1)), Ok(guid.clone()));
+    assert_eq!(work.guid(uid(2)), Ok(guid));
+}
+
+#[test]
 fn copies_have_the_name_of_the_octets_and_a_date_of_their_own() {
     let spool = Spool::new();
     let account = spool.account();
