@@ -64,7 +64,7 @@ fn round(seed: u64) {
     }
     for _ in 0..STEPS {
         step(&mut random, &mut house, &mut clients);
-        if random.one_in(4) {
+        if random.below(4) == 0 {
             let client = random.below(clients.len() as u64);
             agree(&house, &mut clients[usize::try_from(client).unwrap()]);
         }
@@ -85,13 +85,13 @@ fn step(random: &mut Random, house: &mut House, clients: &mut [Client]) {
         6..8 => {
             let client = &mut clients[usize::try_from(random.below(3)).unwrap()];
             client.disconnect(random);
-            if random.one_in(2) {
+            if random.below(2) == 0 {
                 house.deliver(random);
                 house.meddle(random);
             }
             client.connect(house, random);
         }
-        8 if random.one_in(3) => {
+        8 if random.below(3) == 0 => {
             for client in &mut *clients {
                 client.disconnect(random);
             }

@@ -32,6 +32,8 @@
 #[path = "../../tests/support/any_certificate.rs"]
 mod any_certificate;
 mod client;
+#[path = "../../tests/support/random.rs"]
+mod random;
 mod server;
 mod spool;
 mod workloads;

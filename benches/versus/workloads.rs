@@ -2,8 +2,9 @@
 
 use super::Context;
 use super::client::Client;
+use super::random::Random;
 use super::server::{MAIL_UID, Server, Which};
-use super::spool::{Kind, Master, Random};
+use super::spool::{Kind, Master};
 use std::fs;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};

@@ -97,7 +97,7 @@ impl Client {
 
     /// The connection is lost, perhaps in the middle of an answer.
     pub(crate) fn disconnect(&mut self, random: &mut Random) {
-        if !self.is_idle && random.one_in(2) {
+        if !self.is_idle && random.below(2) == 0 {
             self.heard = Heard::default();
             let command = match random.below(3) {
                 0 => format!("UID STORE {} +FLAGS (\\Seen)", self.some_uids(random)),
@@ -239,10 +239,10 @@ impl Client {
         let flag = random.pick(&FLAGS);
         let condition = match self.dialect {
             Dialect::Plain => String::new(),
-            _ if random.one_in(2) => String::new(),
+            _ if random.below(2) == 0 => String::new(),
             _ => format!("(UNCHANGEDSINCE {}) ", self.mod_seq - random.below(3)),
         };
-        let by_number = !self.numbers.is_empty() && random.one_in(3);
+        let by_number = !self.numbers.is_empty() && random.below(3) == 0;
         let (word, set) = if by_number {
             ("STORE", self.some_numbers(random))
         } else {

@@ -46,11 +46,11 @@ impl House {
         for place in &mut self.stores {
             // what it held goes before the next one begins
             let store = std::mem::replace(place, Arc::clone(&nothing));
-            if random.one_in(2) {
+            if random.below(2) == 0 {
                 std::mem::forget(store);
             }
         }
-        if random.one_in(4) {
+        if random.below(4) == 0 {
             drop(fs::remove_dir_all(self.directory.path().join("index")));
         }
         self.stores = [open(&self.directory), open(&self.directory)];
@@ -126,7 +126,7 @@ impl House {
         }
         let name = &names[usize::try_from(random.below(names.len() as u64)).unwrap()];
         let from = self.path(place).join(name);
-        if random.one_in(4) {
+        if random.below(4) == 0 {
             fs::remove_file(from).unwrap();
             return;
         }
