@@ -4,6 +4,7 @@ use super::failure::{failed, noted};
 use super::files::NewFile;
 use super::open_mailbox::{Disk, OpenMailbox};
 use super::remember::FirstLook;
+use super::scan::Listing;
 use super::spool::{Place, Spool, move_file};
 use super::sync::Found;
 use super::uidlist::{Edit, NewRecord, Record, UidList};
@@ -39,6 +40,29 @@ fn mark(messages: &mut Messages, recent: Vec<Uid>, fresh: &UidSet) {
     let is_there = |uid: &Uid| messages.position(*uid).is_some();
     let fresh: Vec<Uid> = fresh.iter().filter(is_there).collect();
     messages.mark_recent(fresh);
+}
+
+/// Files that are new here, by rising UID, and what connections see of them.
+fn arrived(
+    disk: &Disk,
+    found: &Found,
+    given: &[(Uid, usize)],
+) -> (Vec<(Uid, usize)>, Vec<FoundMessage>) {
+    let recorded = found.joined.recorded.iter();
+    let mut arrived: Vec<(Uid, usize)> = recorded.chain(given).copied().collect();
+    arrived.sort_unstable();
+    let message = |(uid, i): &(Uid, usize)| {
+        let flags = OpenMailbox::flags_of(disk, found.listing.name(*i));
+        (*uid, flags, None)
+    };
+    let messages = arrived.iter().map(message).collect();
+    (arrived, messages)
+}
+
+/// Those of them that nobody has taken out of `new/`.
+fn recent(listing: &Listing, arrived: &[(Uid, usize)]) -> Vec<Uid> {
+    let in_new = |(_, i): &&(Uid, usize)| listing.place(*i) == Place::New;
+    arrived.iter().filter(in_new).map(|(uid, _)| *uid).collect()
 }
 
 impl OpenMailbox {
@@ -95,61 +119,72 @@ impl OpenMailbox {
         Ok(Some(uids.into_iter().zip(unknown).collect()))
     }
 
-    /// Shows what was found.
-    pub(super) fn apply(&self, disk: &mut Disk, found: &Found, given: Vec<(Uid, usize)>) {
+    /// Takes over what the first look found. False, and nothing is done, as [`OpenMailbox::begin`] says, unless the list `is_current`.
+    pub(super) fn apply_first(
+        &self,
+        disk: &mut Disk,
+        found: &Found,
+        given: &[(Uid, usize)],
+        is_current: bool,
+    ) -> bool {
+        let Some(list) = disk.list.list() else {
+            return true;
+        };
+        let (arrived, arrivals) = arrived(disk, found, given);
+        let first = FirstLook {
+            uid_validity: list.uid_validity(),
+            found: arrivals,
+            uid_next: list.uid_next().unwrap_or(Uid::MAX),
+        };
+        if !self.begin(disk, &first, is_current) {
+            return false;
+        }
+        let Some(list) = disk.list.list() else {
+            return true;
+        };
+        self.note_files(disk, list, found, &arrived, &UidSet::new());
+        self.files_mut().shrink();
+        let fresh = self.fresh(list);
+        mark(&mut self.write(), recent(&found.listing, &arrived), &fresh);
+        disk.joined = list.len();
+        disk.is_loaded = true;
+        self.signal.wake();
+        true
+    }
+
+    /// Shows what a later look found.
+    pub(super) fn apply(&self, disk: &mut Disk, found: &Found, given: &[(Uid, usize)]) {
         let Some(list) = disk.list.list() else {
             return;
         };
-        let (listing, joined) = (&found.listing, &found.joined);
-        let mut arrived: Vec<(Uid, usize)> = joined.recorded.iter().copied().chain(given).collect();
-        arrived.sort_unstable();
+        let joined = &found.joined;
+        let (arrived, arrivals) = arrived(disk, found, given);
         let mut gone = joined.missing.clone();
         gone.extend(joined.renumbered.iter());
         let renamed = self.note_files(disk, list, found, &arrived, &gone);
-        let arrivals: Vec<FoundMessage> = arrived
-            .iter()
-            .map(|(uid, i)| (*uid, Self::flags_of(disk, listing.name(*i)), None))
-            .collect();
-        let recent: Vec<Uid> = arrived
-            .iter()
-            .filter(|(_, i)| listing.place(*i) == Place::New)
-            .map(|(uid, _)| *uid)
-            .collect();
-        let root = self.account.folders.root();
-        let fresh = self.account.store.fresh.take(root, list.uid_validity());
         // without a reading that is sure, a record whose file was not found and those after it wait for the next look
-        let put_off = joined
-            .unmatched
-            .filter(|_| disk.is_loaded && !found.is_settled);
-        let uid_next = put_off.or_else(|| list.uid_next()).unwrap_or(Uid::MAX);
+        let put_off = joined.unmatched.filter(|_| !found.is_settled);
         let later = put_off.map_or(0, |limit| {
             let is_later = |record: &Record<'_>| record.uid >= limit;
             list.records().rev().take_while(is_later).count()
         });
+        let seen = Seen {
+            gone,
+            flags: renamed,
+            arrivals,
+            recent: recent(&found.listing, &arrived),
+            fresh: self.fresh(list),
+            uid_next: put_off.or_else(|| list.uid_next()).unwrap_or(Uid::MAX),
+        };
         disk.joined = list.len() - later;
-        if disk.is_loaded {
-            disk.memory.is_flags_suspect = false;
-            let seen = Seen {
-                gone,
-                flags: renamed,
-                arrivals,
-                recent,
-                fresh,
-                uid_next,
-            };
-            self.show(disk, seen);
-        } else {
-            let first = FirstLook {
-                uid_validity: list.uid_validity(),
-                found: arrivals,
-                uid_next,
-            };
-            self.begin(disk, &first);
-            self.files_mut().shrink();
-            mark(&mut self.write(), recent, &fresh);
-            disk.is_loaded = true;
-            self.signal.wake();
-        }
+        disk.memory.is_flags_suspect = false;
+        self.show(disk, seen);
+    }
+
+    /// Messages that were put here by this process while nobody looked.
+    fn fresh(&self, list: &UidList) -> UidSet {
+        let root = self.account.folders.root();
+        self.account.store.fresh.take(root, list.uid_validity())
     }
 
     /// Shows connections what changed.

@@ -57,6 +57,13 @@ pub(super) struct FirstLook {
     pub(super) uid_next: Uid,
 }
 
+impl FirstLook {
+    /// True if UIDs were given since.
+    fn is_behind(&self, found: &Found) -> bool {
+        matches!(found, Found::Whole(remembered) if remembered.uid_next > self.uid_next)
+    }
+}
+
 impl OpenMailbox {
     /// The index, and what the mailbox is called in it.
     pub(super) fn indexed(&self, disk: &mut Disk) -> Option<(&dyn Index, Key)> {
@@ -175,12 +182,18 @@ impl OpenMailbox {
         Ok(())
     }
 
-    /// Makes the messages of what the first look found and what is remembered.
-    pub(super) fn begin(&self, disk: &mut Disk, first: &FirstLook) {
+    /// Makes the messages of what the first look found and what is remembered. False, and nothing is made, if another process has given
+    /// UIDs since the look read the list: what they were given to would pass for gone. A UID is in the list before it is in the index,
+    /// so looking again helps, unless the list `is_current`: then it was set back.
+    pub(super) fn begin(&self, disk: &mut Disk, first: &FirstLook, is_current: bool) -> bool {
         let floor = clock_floor();
-        let mut is_done = false;
+        let (mut is_done, mut is_behind) = (false, false);
         if let Some((index, key)) = self.indexed(disk) {
             let begun = index.change(self.account.folders.root(), &key, None, &mut |found, _| {
+                is_behind = !is_current && first.is_behind(&found);
+                if is_behind {
+                    return Record::Nothing;
+                }
                 let is_changed = self.begin_with(first, found, floor);
                 is_done = true;
                 if is_changed {
@@ -189,11 +202,15 @@ impl OpenMailbox {
                     Record::Nothing
                 }
             });
+            if is_behind {
+                return false;
+            }
             disk.memory.version = begun.ok().flatten();
         }
         if !is_done {
             self.begin_with(first, Found::Nothing, floor);
         }
+        true
     }
 
     /// As [`OpenMailbox::begin`], with what is remembered; returns whether that was all true.

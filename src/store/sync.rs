@@ -339,6 +339,7 @@ impl OpenMailbox {
         mut whole: bool,
         plan: Plan,
     ) -> Result<()> {
+        let mut is_current = false;
         for _ in 0..MAX_ATTEMPTS {
             let mut found = self.find(disk, spool, whole)?;
             let given = if found.joined.unknown.is_empty() {
@@ -349,17 +350,23 @@ impl OpenMailbox {
                 Err(Error::Unavailable)
             };
             match given {
-                Ok(Some(given)) => {
-                    self.apply(disk, &found, given);
+                Ok(Some(given)) if disk.is_loaded => {
+                    self.apply(disk, &found, &given);
                     return Ok(());
+                }
+                Ok(Some(given)) => {
+                    if self.apply_first(disk, &found, &given, is_current) {
+                        return Ok(());
+                    }
+                    let look = disk.list.look().map_err(|error| self.lost(spool, &error))?;
+                    is_current = look == Look::Unchanged;
                 }
                 Ok(None) => whole = true,
                 Err(Error::NonExistent) => return Err(Error::NonExistent),
                 // without a list there is no mailbox; with one it is served without its newest messages
                 Err(error) if !disk.is_loaded && plan.admit => return Err(error),
                 Err(_) => {
-                    self.apply(disk, &found, Vec::new());
-                    self.unsure(disk);
+                    self.apply_known(disk, found)?;
                     return Ok(());
                 }
             }
@@ -371,6 +378,24 @@ impl OpenMailbox {
         } else {
             Err(Error::Unavailable)
         }
+    }
+
+    /// Shows what was found of messages that have UIDs, where none could be given. The list may have been read since the comparison.
+    fn apply_known(&self, disk: &mut Disk, mut found: Found) -> Result<()> {
+        if disk.is_loaded {
+            let is_other = disk.joined == 0;
+            found.joined = self.compare(disk, &found.listing, &found.index, found.whole)?;
+            found.joined.put_off();
+            found.is_settled = false;
+            self.apply(disk, &found, &[]);
+            if is_other {
+                disk.joined = 0;
+            }
+        } else {
+            self.apply_first(disk, &found, &[], true);
+        }
+        self.unsure(disk);
+        Ok(())
     }
 }
 

@@ -1,11 +1,14 @@
 //! What is remembered over a restart, what several processes learn of each other, and what damage of the index does: nothing.
 
 use super::spool::{Spool, change, flags, keyword, name, set, uid, uids};
+use restante::index::{Change, Index, Key, StatusNote, Unavailable, Version};
 use restante::mailbox::backend::{Account, Intake, Mailbox};
 use restante::mailbox::flag::{FlagAction, NamedFlags, SystemFlag};
 use restante::mailbox::id::ModSeq;
+use std::fmt;
 use std::fs;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 const SEEN: &[SystemFlag] = &[SystemFlag::Seen];
@@ -237,4 +240,90 @@ fn an_index_that_cannot_be_made_is_done_without() {
     assert_eq!(mailbox.read().expunged_since(before), Some(set(&[2])));
     let status = account.status(&name("INBOX"), true).unwrap();
     assert_eq!(status.counts.messages, 4);
+}
+
+/// An index whose first change comes after what somebody else does.
+struct Slow {
+    index: Arc<dyn Index>,
+    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl fmt::Debug for Slow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slow").finish_non_exhaustive()
+    }
+}
+
+impl Index for Slow {
+    fn change(
+        &self,
+        account: &Path,
+        key: &Key,
+        known: Option<Version>,
+        change: &mut Change<'_>,
+    ) -> Result<Option<Version>, Unavailable> {
+        if let Some(meanwhile) = self.meanwhile.lock().unwrap().take() {
+            meanwhile();
+        }
+        self.index.change(account, key, known, change)
+    }
+
+    fn is_current(&self, account: &Path, key: &Key, known: Version) -> Result<bool, Unavailable> {
+        self.index.is_current(account, key, known)
+    }
+
+    fn status(
+        &self,
+        account: &Path,
+        key: &Key,
+    ) -> Result<Option<(StatusNote, ModSeq)>, Unavailable> {
+        self.index.status(account, key)
+    }
+
+    fn note_status(&self, account: &Path, key: &Key, note: &StatusNote) -> Result<(), Unavailable> {
+        self.index.note_status(account, key, note)
+    }
+
+    fn forget(&self, account: &Path, guid: &[u8; 16]) -> Result<(), Unavailable> {
+        self.index.forget(account, guid)
+    }
+}
+
+/// Between reading the list and asking the index, another process takes in a message: it is not gone, only younger than the look.
+#[test]
+fn what_another_process_takes_in_during_the_first_look_stays() {
+    let spool = Arc::new(Spool::new());
+    let first = five(&spool);
+    let mailbox = inbox(&*first);
+    let before = highest(&*mailbox);
+    let (delivering, of) = (first.clone(), spool.clone());
+    let slow = Slow {
+        index: spool.databases(),
+        meanwhile: Mutex::new(Some(Box::new(move || {
+            of.append(&*delivering, "INBOX", b"Subject: sixth\n\n", &[]);
+        }))),
+    };
+    let second = spool.account_with_index(Arc::new(slow));
+    let seen = inbox(&*second);
+    assert_eq!(uids(&*seen), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(seen.read().expunged_since(before), Some(set(&[])));
+    mailbox.refresh(Intake::Look).unwrap();
+    assert_eq!(uids(&*mailbox), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(highest(&*seen), highest(&*mailbox));
+}
+
+/// A list that was put back from a copy is behind the index for good: it is served as it is.
+#[test]
+fn a_list_that_was_set_back_is_served() {
+    let spool = Spool::new();
+    let account = five(&spool);
+    let list = spool.path("dovecot-uidlist");
+    let copy = fs::read(&list).unwrap();
+    spool.append(&*account, "INBOX", b"Subject: sixth\n\n", &[]);
+    let told = highest(&*inbox(&*account));
+    fs::write(&list, copy).unwrap();
+    let mailbox = inbox(&*spool.account());
+    assert_eq!(uids(&*mailbox).len(), 6);
+    assert_eq!(uids(&*mailbox)[..5], [1, 2, 3, 4, 5]);
+    assert!(highest(&*mailbox) >= told);
 }

@@ -126,7 +126,13 @@ impl Spool {
         self.open(Vec::new(), Some(self.databases()))
     }
 
-    fn databases(&self) -> Arc<dyn Index> {
+    /// The account as a process sees it that has this index.
+    pub(crate) fn account_with_index(&self, index: Arc<dyn Index>) -> Arc<dyn Account> {
+        self.open(Vec::new(), Some(index)).unwrap()
+    }
+
+    /// The index, opened.
+    pub(crate) fn databases(&self) -> Arc<dyn Index> {
         Arc::new(Databases::new(&self.index()).unwrap())
     }
 
