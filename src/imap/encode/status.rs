@@ -89,6 +89,12 @@ fn push_code(code: &Code, out: &mut Vec<u8>) {
             out.push(b' ');
             push_list(charsets, out, |name, out| push_charset(name, out));
         }
+        Code::BadEvent(events) => {
+            out.push(b' ');
+            push_list(*events, out, |name, out| {
+                out.extend_from_slice(name.as_bytes());
+            });
+        }
         Code::Capability(capabilities) => {
             out.push(b' ');
             push_capabilities(capabilities, out);
@@ -172,6 +178,7 @@ const fn name(code: &Code) -> &'static str {
         Code::AuthenticationFailed => "AUTHENTICATIONFAILED",
         Code::AuthorizationFailed => "AUTHORIZATIONFAILED",
         Code::BadCharset(_) => "BADCHARSET",
+        Code::BadEvent(_) => "BADEVENT",
         Code::Cannot => "CANNOT",
         Code::Capability(_) => "CAPABILITY",
         Code::ClientBug => "CLIENTBUG",
@@ -203,6 +210,7 @@ const fn name(code: &Code) -> &'static str {
         Code::ServerBug => "SERVERBUG",
         Code::TooBig => "TOOBIG",
         Code::TooFew => "TOOFEW",
+        Code::NotificationOverflow => "NOTIFICATIONOVERFLOW",
         Code::TooMany => "TOOMANY",
         Code::TryCreate => "TRYCREATE",
         Code::UidNext(_) => "UIDNEXT",

@@ -1,8 +1,8 @@
 //! FETCH (RFC 9051 §6.4.5).
 
 use super::core::{
-    ParseResult, after_sp, astring, fail, list1, mod_sequence, name, named, number64, nz_number,
-    word,
+    Expected, ParseResult, after_sp, astring, fail, list1, mod_sequence, name, named, number64,
+    nz_number, word,
 };
 use super::sequence::{partial_range, sequence_set};
 use crate::imap::types::command::CommandBody;
@@ -35,15 +35,7 @@ pub(super) fn fetch(uid: bool) -> impl FnMut(&[u8]) -> ParseResult<'_, CommandBo
         let one = map(fetch_att, |item| vec![item]);
         let items = alt((fetch_macro, list1(fetch_att), one));
         let (rest, given) = after_sp(items).parse(rest)?;
-        let mut items = Vec::new();
-        for item in given {
-            if !items.contains(&item) {
-                items.push(item);
-            }
-            if items.len() > MAX_ITEMS {
-                return fail(rest, "fewer data items");
-            }
-        }
+        let items = each_once(rest, given)?;
         let modifiers = preceded(peek(octet('(')), cut(fetch_modifiers(uid)));
         let (rest, modifiers) = opt(after_sp(modifiers)).parse(rest)?;
         let body = CommandBody::Fetch {
@@ -54,6 +46,26 @@ pub(super) fn fetch(uid: bool) -> impl FnMut(&[u8]) -> ParseResult<'_, CommandBo
         };
         Ok((rest, body))
     }
+}
+
+/// `"(" fetch-att *(SP fetch-att) ")"`
+pub(super) fn fetch_atts(input: &[u8]) -> ParseResult<'_, Vec<FetchItem>> {
+    let (rest, given) = list1(fetch_att).parse(input)?;
+    Ok((rest, each_once(rest, given)?))
+}
+
+/// Items without their repetitions, if they are not too many.
+fn each_once(rest: &[u8], given: Vec<FetchItem>) -> Result<Vec<FetchItem>, nom::Err<Expected>> {
+    let mut items = Vec::new();
+    for item in given {
+        if !items.contains(&item) {
+            items.push(item);
+        }
+        if items.len() > MAX_ITEMS {
+            return fail(rest, "fewer data items").map(|(_, items)| items);
+        }
+    }
+    Ok(items)
 }
 
 /// A modifier with its value.
@@ -238,7 +250,7 @@ fn section_msgtext(input: &[u8]) -> ParseResult<'_, SectionText> {
 /// A word that ends the section.
 fn word_before_bracket<'a>(
     word: &'static str,
-) -> impl Parser<&'a [u8], Output = (), Error = super::core::Expected> {
+) -> impl Parser<&'a [u8], Output = (), Error = Expected> {
     value((), (tag_no_case(word), peek(octet(']'))))
 }
 

@@ -55,6 +55,26 @@ const GOOD: &[(&str, &str)] = &[
         "EXAMINE a (condstore)",
         "Examine(Select { mailbox: MailboxArg(<a>), condstore: true, qresync: None })",
     ),
+    ("notify none", "Notify(None)"),
+    (
+        "NOTIFY SET STATUS (selected (MessageNew (uid flags) messageexpunge)) (subtree Lists (MessageNew FlagChange MessageExpunge))",
+        "Notify(Set(NotifySet { status: true, selected: Some(SelectedEvents { delayed: false, \
+         messages: Some(MessageEvents { flags: false }), items: [Uid, Flags] }), \
+         groups: [EventGroup { filter: Subtree([MailboxArg(<Lists>)]), messages: Some(MessageEvents { flags: true }), \
+         names: false, subscriptions: false }], unsupported: false }))",
+    ),
+    (
+        "NOTIFY SET (selected-delayed NONE) (mailboxes (a \"b c\") (MailboxName SubscriptionChange)) (personal NONE)",
+        "Notify(Set(NotifySet { status: false, selected: Some(SelectedEvents { delayed: true, messages: None, items: [] }), \
+         groups: [EventGroup { filter: Mailboxes([MailboxArg(<a>), MailboxArg(<b c>)]), messages: None, names: true, \
+         subscriptions: true }, EventGroup { filter: Personal, messages: None, names: false, subscriptions: false }], \
+         unsupported: false }))",
+    ),
+    (
+        "NOTIFY SET (inboxes (ServerMetadataChange))",
+        "Notify(Set(NotifySet { status: false, selected: None, groups: [EventGroup { filter: Inboxes, messages: None, \
+         names: false, subscriptions: false }], unsupported: true }))",
+    ),
     ("CANCELUPDATE \"A1\" \"A2\"", "CancelUpdate([<A1>, <A2>])"),
     (
         "uidbatches 2000",
@@ -207,6 +227,41 @@ const BAD: &[(&str, &str)] = &[
     (
         "STORE 1 FLAGS (\\Foo)",
         "STORE: expected \\Answered, \\Flagged, \\Deleted, \\Seen, \\Draft or a keyword without backslash",
+    ),
+    ("NOTIFY", "NOTIFY: expected a blank"),
+    ("NOTIFY some", "NOTIFY: expected SET or NONE"),
+    ("NOTIFY SET", "NOTIFY: expected a blank"),
+    (
+        "NOTIFY SET selected NONE",
+        "NOTIFY: expected an event group in parentheses",
+    ),
+    (
+        "NOTIFY SET (everything NONE)",
+        "NOTIFY: expected a choice of mailboxes",
+    ),
+    (
+        "NOTIFY SET (selected MessageNew)",
+        "NOTIFY: expected events in parentheses or NONE",
+    ),
+    (
+        "NOTIFY SET (selected (MessageNew))",
+        "NOTIFY: expected MessageNew and MessageExpunge together, and with changes of messages",
+    ),
+    (
+        "NOTIFY SET (personal (FlagChange))",
+        "NOTIFY: expected MessageNew and MessageExpunge together, and with changes of messages",
+    ),
+    (
+        "NOTIFY SET (selected (MailboxName))",
+        "NOTIFY: expected message events only for the selected mailbox",
+    ),
+    (
+        "NOTIFY SET (personal (MessageNew (uid) MessageExpunge))",
+        "NOTIFY: expected data items of FETCH for the selected mailbox only",
+    ),
+    (
+        "NOTIFY SET (selected NONE) (selected-delayed NONE)",
+        "NOTIFY: expected SELECTED or SELECTED-DELAYED once",
     ),
     ("CANCELUPDATE", "CANCELUPDATE: expected a blank"),
     ("CANCELUPDATE A1", "CANCELUPDATE: expected a tag in quotes"),

@@ -105,6 +105,7 @@ pub(crate) fn row(command: &CommandBody) -> &'static Row {
         C::Namespace => "NAMESPACE", AfterLogin, Tell, Never;
         C::Status { .. } => "STATUS", AfterLogin, Tell, Always;
         C::Append { .. } => "APPEND", AfterLogin, Tell, Never;
+        C::Notify(_) => "NOTIFY", AfterLogin, Tell, Always; // RFC 5465 §3.1
         C::Idle => "IDLE", AfterLogin, Tell, Never;
         // §6.4
         C::Check => "CHECK", Selected, Tell, IfStale; // RFC 3501 §6.4.1

@@ -3,6 +3,7 @@
 use super::core::{MailboxArg, Octets, Tag};
 use super::fetch::{FetchItem, FetchModifiers};
 use super::list::{List, StatusItem};
+use super::notify::Notify;
 use super::search::Search;
 use super::select::Select;
 use super::sequence::SequenceSet;
@@ -103,6 +104,8 @@ pub enum CommandBody {
     },
     /// IDLE
     Idle,
+    /// NOTIFY (RFC 5465)
+    Notify(Notify),
     /// CHECK (rev1)
     Check,
     /// CLOSE

@@ -5,6 +5,7 @@ pub mod command;
 pub mod core;
 pub mod fetch;
 pub mod list;
+pub mod notify;
 pub mod response;
 pub mod search;
 pub mod select;

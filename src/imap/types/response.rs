@@ -44,6 +44,8 @@ pub enum Code {
     AuthorizationFailed,
     /// BADCHARSET (…): the charsets that we know
     BadCharset(Vec<&'static str>),
+    /// BADEVENT (…): the events that are offered (RFC 5465 §3.1)
+    BadEvent(&'static [&'static str]),
     /// CANNOT
     Cannot,
     /// CAPABILITY …
@@ -91,6 +93,8 @@ pub enum Code {
     NoPerm,
     /// NOUPDATE tag: the search is not kept up to date (RFC 5267 §4.3.1)
     NoUpdate(Tag),
+    /// NOTIFICATIONOVERFLOW (RFC 5465 §5.8)
+    NotificationOverflow,
     /// NOTSAVED
     NotSaved,
     /// OVERQUOTA
