@@ -63,6 +63,8 @@ pub(super) enum Job {
     Upload(Upload),
     /// Look whether there is something new.
     Idle(Idle),
+    /// Look whether there is something to notify of.
+    Notices,
     /// Look what became of search results, before a command ends.
     Finish(Box<Finish>),
 }
@@ -75,7 +77,7 @@ impl Job {
             Self::Open(opening) => Some(&opening.tag),
             Self::Reading(reading) => Some(&reading.tag),
             Self::Upload(upload) => Some(&upload.tag),
-            Self::Idle(_) | Self::Finish(_) => None,
+            Self::Idle(_) | Self::Notices | Self::Finish(_) => None,
         }
     }
 
@@ -87,6 +89,7 @@ impl Job {
             | Self::Open(_)
             | Self::Upload(_)
             | Self::Idle(_)
+            | Self::Notices
             | Self::Finish(_) => false,
         }
     }

@@ -115,7 +115,14 @@ impl Session {
                 return None;
             }
         }
-        if let State::Selected(_, selected) = &mut self.state {
+        if !idle.looked && self.others_need_disk() {
+            self.activity = Activity::Work(Box::new(Job::Idle(idle)));
+            return None;
+        }
+        self.tell_of_others(out);
+        if self.wants_selected()
+            && let State::Selected(_, selected) = &mut self.state
+        {
             if !idle.looked && !selected.mailbox.is_current() {
                 self.activity = Activity::Work(Box::new(Job::Idle(idle)));
                 return None;
@@ -185,7 +192,7 @@ impl Session {
             idle.pending = Some(Box::new(pending));
         }
         idle.looked = true;
-        idle.failed = seen.is_err();
+        idle.failed = seen.is_err() | !self.look_at_others();
         self.activity = Activity::Idle(Box::new(idle));
     }
 

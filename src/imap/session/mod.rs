@@ -20,6 +20,7 @@ pub(crate) mod fuzzing;
 mod idle;
 mod login;
 pub(crate) mod names;
+mod notify;
 mod perform;
 pub(crate) mod progress;
 pub(crate) mod reply;
@@ -30,6 +31,7 @@ mod unauthenticate;
 mod updates;
 mod upload;
 pub(crate) mod vanished;
+mod watched;
 mod work;
 
 use super::commands::fetch::LastMessage;
@@ -74,6 +76,8 @@ pub struct Session {
     state: State,
     dialect: Dialect,
     activity: Activity,
+    /// NOTIFY SET was accepted.
+    notices: Option<Box<notify::Notices>>,
     /// COMPRESS was accepted.
     is_compressed: bool,
     /// BAD answers since the last good command.
@@ -248,6 +252,7 @@ impl Session {
             state: State::NotAuthenticated,
             dialect: Dialect::default(),
             activity: Activity::Greeting,
+            notices: None,
             is_compressed: false,
             bad_commands: 0,
             failed_logins: 0,

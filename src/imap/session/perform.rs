@@ -52,6 +52,7 @@ impl Session {
                 Ok(Completed::PLAIN)
             }
             CommandBody::Noop | CommandBody::Check => self.refresh(),
+            CommandBody::Notify(notify) => self.notify(notify, out),
             CommandBody::Close => self.close_mailbox(),
             CommandBody::Unselect => {
                 self.deselect();
@@ -139,7 +140,7 @@ impl Session {
     }
 
     /// Looks at the disk, if something may have happened there.
-    fn refresh(&self) -> CommandResult {
+    pub(super) fn refresh(&self) -> CommandResult {
         if let State::Selected(_, selected) = &self.state
             && !selected.mailbox.is_current()
         {
@@ -223,6 +224,7 @@ impl Session {
 
     /// Leaves the selected mailbox; false if there is none.
     pub(super) fn deselect(&mut self) -> bool {
+        self.stop_watching_selected();
         let state = std::mem::replace(&mut self.state, State::Logout);
         let (state, was_selected) = match state {
             State::Selected(authenticated, _) => (State::Authenticated(authenticated), true),

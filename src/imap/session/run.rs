@@ -21,7 +21,7 @@ use crate::imap::types::capability::Capability;
 use crate::imap::types::command::{Command, CommandBody};
 use crate::imap::types::core::Tag;
 use crate::imap::types::response::{Code, Text, Untagged};
-use crate::protocol::{HIGH_WATER_OCTETS, Patience, Step, Wait};
+use crate::protocol::{HIGH_WATER_OCTETS, Patience, Step};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -68,7 +68,7 @@ impl Session {
                 self.responses(out).ok(code, "IMAP server ready");
                 None
             }
-            Activity::Ready => self.next_command(out),
+            Activity::Ready => self.next_command(now, out),
             Activity::Exchange(exchange) => self.continue_exchange(exchange, out),
             Activity::Decision(decision) => self.await_decision(decision, now),
             Activity::Delay(until, finish) => self.delay(until, finish, now),
@@ -114,9 +114,9 @@ impl Session {
         }
     }
 
-    fn next_command(&mut self, out: &mut Vec<u8>) -> Option<Step> {
+    fn next_command(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Step> {
         match self.flow.next_command() {
-            Event::More => return Some(Step::Wait(Wait::for_input(self.patience()))),
+            Event::More => return self.wait_for_command(self.patience(), now, out),
             Event::Continue => encode::continuation("OK", out),
             Event::Command(command) => {
                 self.services.host.tally().count_command();
