@@ -169,7 +169,7 @@ impl Events {
         match event.to_ascii_uppercase().as_str() {
             "MESSAGENEW" => {
                 self.new = true;
-                self.items = items.or(self.items.take());
+                self.items = items.or_else(|| self.items.take());
             }
             "MESSAGEEXPUNGE" => self.expunge = true,
             "FLAGCHANGE" => self.flags = true,

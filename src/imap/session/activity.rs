@@ -64,7 +64,10 @@ pub(super) enum Job {
     /// Look whether there is something new.
     Idle(Idle),
     /// Look whether there is something to notify of.
-    Notices,
+    Notices {
+        /// New messages are being told, and the last piece ended within a literal.
+        is_within_literal: bool,
+    },
     /// Look what became of search results, before a command ends.
     Finish(Box<Finish>),
 }
@@ -77,7 +80,7 @@ impl Job {
             Self::Open(opening) => Some(&opening.tag),
             Self::Reading(reading) => Some(&reading.tag),
             Self::Upload(upload) => Some(&upload.tag),
-            Self::Idle(_) | Self::Notices | Self::Finish(_) => None,
+            Self::Idle(_) | Self::Notices { .. } | Self::Finish(_) => None,
         }
     }
 
@@ -85,11 +88,11 @@ impl Job {
     pub(super) const fn is_within_literal(&self) -> bool {
         match self {
             Self::Reading(reading) => reading.cursor.is_within_literal(),
+            Self::Notices { is_within_literal } => *is_within_literal,
             Self::Command(_)
             | Self::Open(_)
             | Self::Upload(_)
             | Self::Idle(_)
-            | Self::Notices
             | Self::Finish(_) => false,
         }
     }

@@ -181,7 +181,7 @@ impl Session {
             Activity::Closed | Activity::TlsAgreed | Activity::CompressionAgreed => true,
             Activity::Reading(reading) => reading.cursor.is_within_literal(),
             Activity::Work(job) => job.is_within_literal(),
-            _ => false,
+            _ => self.is_within_arrival(),
         };
         if is_silent {
             return self.close();

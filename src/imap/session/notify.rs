@@ -4,10 +4,12 @@ use super::activity::{Activity, Finish, Job};
 use super::reply::{CommandError, CommandResult};
 use super::sync::Pending;
 use super::watched::Others;
-use super::{Session, State};
+use super::{Dialect, Progress, Selected, Session, State};
+use crate::imap::commands::fetch::FetchCursor;
 use crate::imap::types::notify::{Notify, NotifySet, SelectedEvents};
 use crate::imap::types::response::Code;
 use crate::mailbox::backend::{Error, Watch};
+use crate::mailbox::id::Uid;
 use crate::mailbox::name::MailboxName;
 use crate::mailbox::view::Expunges;
 use crate::protocol::{Patience, Step, Wait};
@@ -26,11 +28,23 @@ pub(super) struct Notices {
     selected: Option<SelectedEvents>,
     others: Others,
     /// Wakes the connection for the mailbox that is selected, as long as that is the one of this name.
-    watch: Option<(MailboxName, Box<dyn Watch>)>,
+    watch: Option<SelectedWatch>,
+    /// New messages that are being told.
+    arrivals: Option<Box<FetchCursor>>,
     /// The disk was looked at since the last wake-up.
     looked: bool,
     /// The last look failed.
     failed: bool,
+}
+
+/// A watch of the selected mailbox.
+#[derive(Debug)]
+struct SelectedWatch {
+    name: MailboxName,
+    /// Wakes the connection.
+    _watch: Box<dyn Watch>,
+    /// The highest UID that was there when the watch began, or was told by FETCH since.
+    last_uid: u32,
 }
 
 impl Notices {
@@ -43,6 +57,25 @@ impl Notices {
         } else {
             Expunges::Tell
         })
+    }
+
+    /// Begins to tell the data items of messages that have come, if the client asked for some (§5.2). `\Seen` is never set by it.
+    fn fetch_arrivals(
+        &mut self,
+        selected: &Selected,
+        dialect: Dialect,
+    ) -> Option<Box<FetchCursor>> {
+        let items = &self.selected.as_ref()?.items;
+        let watch = self.watch.as_mut().filter(|_| !items.is_empty())?;
+        let last = selected.view.last_uid()?.value();
+        if last <= watch.last_uid {
+            return None;
+        }
+        let first = watch.last_uid.saturating_add(1);
+        watch.last_uid = last;
+        let messages = selected.view.uids_within(first, last).collect();
+        let cursor = FetchCursor::of(false, messages, items.clone(), true, dialect);
+        Some(Box::new(cursor))
     }
 }
 
@@ -80,6 +113,7 @@ impl Session {
             selected: set.selected,
             others,
             watch: None,
+            arrivals: None,
             looked: false,
             failed: false,
         }));
@@ -111,7 +145,9 @@ impl Session {
         let expunges = notices.expunges();
         self.watch_selected(notices);
         if !notices.looked && !notices.failed && self.must_look(notices) {
-            self.activity = Activity::Work(Box::new(Job::Notices));
+            self.activity = Activity::Work(Box::new(Job::Notices {
+                is_within_literal: false,
+            }));
             return None;
         }
         self.tell_news_of(&mut notices.others, out);
@@ -125,6 +161,10 @@ impl Session {
                     bye: None,
                     updates_later: false,
                 }));
+                return None;
+            }
+            notices.arrivals = notices.fetch_arrivals(selected, dialect);
+            if notices.arrivals.is_some() {
                 return None;
             }
         }
@@ -185,10 +225,14 @@ impl Session {
         let is_watched = notices
             .watch
             .as_ref()
-            .is_some_and(|(name, _)| *name == selected.name);
+            .is_some_and(|watch| watch.name == selected.name);
         if !is_watched {
             let watch = selected.mailbox.watch(self.services.host.waker());
-            notices.watch = Some((selected.name.clone(), watch));
+            notices.watch = Some(SelectedWatch {
+                name: selected.name.clone(),
+                _watch: watch,
+                last_uid: selected.view.last_uid().map_or(0, Uid::value),
+            });
         }
     }
 
@@ -196,6 +240,7 @@ impl Session {
     pub(super) fn stop_watching_selected(&mut self) {
         if let Some(notices) = &mut self.notices {
             notices.watch = None;
+            notices.arrivals = None;
         }
     }
 
@@ -211,7 +256,10 @@ impl Session {
     }
 
     /// Looks at the disk, on a thread of the volume.
-    pub(super) fn look_for_notices(&mut self) {
+    pub(super) fn look_for_notices(&mut self, out: &mut Vec<u8>) {
+        if self.is_telling_arrivals() {
+            return self.advance_arrivals(out);
+        }
         let Some(mut notices) = self.notices.take() else {
             return;
         };
@@ -239,6 +287,50 @@ impl Session {
     pub(super) fn look_for_notices_later(&mut self) {
         if let Some(notices) = &mut self.notices {
             notices.failed = true;
+            notices.arrivals = None;
+        }
+    }
+
+    /// True if new messages are being told: nothing else may be said before the last of them.
+    pub(super) fn is_telling_arrivals(&self) -> bool {
+        let notices = self.notices.as_ref();
+        notices.is_some_and(|notices| notices.arrivals.is_some())
+    }
+
+    /// True if the client is in the middle of a literal of a new message.
+    pub(super) fn is_within_arrival(&self) -> bool {
+        let notices = self.notices.as_ref();
+        let cursor = notices.and_then(|notices| notices.arrivals.as_ref());
+        cursor.is_some_and(|cursor| cursor.is_within_literal())
+    }
+
+    /// Goes on to tell new messages, here or on a thread of the volume.
+    pub(super) fn continue_arrivals(&mut self, out: &mut Vec<u8>) {
+        let notices = self.notices.as_ref();
+        let cursor = notices.and_then(|notices| notices.arrivals.as_ref());
+        if cursor.is_some_and(|cursor| cursor.needs_disk()) {
+            let is_within_literal = self.is_within_arrival();
+            self.activity = Activity::Work(Box::new(Job::Notices { is_within_literal }));
+        } else {
+            self.advance_arrivals(out);
+        }
+    }
+
+    /// The next piece of new messages.
+    fn advance_arrivals(&mut self, out: &mut Vec<u8>) {
+        let dialect = self.dialect;
+        let (Some(notices), Some(selected)) = (&mut self.notices, self.state.selected()) else {
+            return;
+        };
+        let Some(mut cursor) = notices.arrivals.take() else {
+            return;
+        };
+        let progress = cursor.advance(selected, &dialect, out);
+        match progress {
+            Ok(Progress::More) => notices.arrivals = Some(cursor),
+            Err(_) if cursor.is_within_literal() => self.break_off(),
+            // a message that is gone or cannot be read is left out: nobody asked for it by a command
+            Ok(Progress::Done) | Err(_) => {}
         }
     }
 }

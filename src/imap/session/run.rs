@@ -68,6 +68,10 @@ impl Session {
                 self.responses(out).ok(code, "IMAP server ready");
                 None
             }
+            Activity::Ready if self.is_telling_arrivals() => {
+                self.continue_arrivals(out);
+                None
+            }
             Activity::Ready => self.next_command(now, out),
             Activity::Exchange(exchange) => self.continue_exchange(exchange, out),
             Activity::Decision(decision) => self.await_decision(decision, now),

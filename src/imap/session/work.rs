@@ -52,7 +52,7 @@ impl Session {
                 Job::Reading(reading) => self.read_piece(*reading, out),
                 Job::Upload(upload) => self.write_upload(upload, out),
                 Job::Idle(idle) => self.look(idle, out),
-                Job::Notices => self.look_for_notices(),
+                Job::Notices { .. } => self.look_for_notices(out),
                 Job::Finish(finish) => {
                     self.work_on_updates(out);
                     self.activity = Activity::Finish(finish);
@@ -76,7 +76,7 @@ impl Session {
                 Job::Reading(reading) => self.end(reading.tag, reading.row, Err(error)),
                 Job::Upload(upload) => self.abandon_upload(upload, error),
                 Job::Idle(idle) => self.look_later(idle),
-                Job::Notices => self.look_for_notices_later(),
+                Job::Notices { .. } => self.look_for_notices_later(),
                 Job::Finish(mut finish) => {
                     finish.updates_later = true;
                     self.activity = Activity::Finish(finish);
