@@ -7,12 +7,12 @@
 mod append;
 mod core;
 mod date;
+mod event_groups;
 mod extension;
 mod fetch;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod mailbox;
-mod notify;
 mod search;
 mod select;
 mod sequence;
@@ -185,7 +185,7 @@ fn arguments<'a>(name: &str, uid: bool, input: &'a [u8]) -> Option<ParseResult<'
         }
         ("SEARCH", uid) => search::search(uid)(input),
         ("FETCH", uid) => fetch::fetch(uid)(input),
-        ("NOTIFY", false) => map(notify::notify, CommandBody::Notify).parse(input),
+        ("NOTIFY", false) => map(event_groups::notify, CommandBody::Notify).parse(input),
         ("CANCELUPDATE", false) => search::cancel_update(input),
         ("UIDBATCHES", false) => map(sequence::uid_batches, CommandBody::UidBatches).parse(input),
         ("STORE", uid) => map(store::store(uid), CommandBody::Store).parse(input),

@@ -20,7 +20,7 @@ pub(crate) mod fuzzing;
 mod idle;
 mod login;
 pub(crate) mod names;
-mod notify;
+mod notices;
 mod perform;
 pub(crate) mod progress;
 pub(crate) mod reply;
@@ -77,7 +77,7 @@ pub struct Session {
     dialect: Dialect,
     activity: Activity,
     /// NOTIFY SET was accepted.
-    notices: Option<Box<notify::Notices>>,
+    notices: Option<Box<notices::Notices>>,
     /// COMPRESS was accepted.
     is_compressed: bool,
     /// BAD answers since the last good command.

@@ -6,8 +6,8 @@
 use super::reply::{CommandError, Responses};
 use crate::imap::commands::Context;
 use crate::imap::commands::status::status_items;
+use crate::imap::types::event_groups::{EventGroup, Filter, MessageEvents};
 use crate::imap::types::list::StatusItem;
-use crate::imap::types::notify::{EventGroup, Filter, MessageEvents};
 use crate::imap::types::response::{Code, Untagged};
 use crate::mailbox::backend::{Error, Intake, Mailbox, Status, Waker, Watch};
 use crate::mailbox::messages::Messages;

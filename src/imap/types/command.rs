@@ -1,9 +1,9 @@
 //! Commands that the parser can give (RFC 9051 §6 and the extensions in README's table).
 
 use super::core::{MailboxArg, Octets, Tag};
+use super::event_groups::Notify;
 use super::fetch::{FetchItem, FetchModifiers};
 use super::list::{List, StatusItem};
-use super::notify::Notify;
 use super::search::Search;
 use super::select::Select;
 use super::sequence::SequenceSet;

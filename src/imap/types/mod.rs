@@ -3,9 +3,9 @@
 pub mod capability;
 pub mod command;
 pub mod core;
+pub mod event_groups;
 pub mod fetch;
 pub mod list;
-pub mod notify;
 pub mod response;
 pub mod search;
 pub mod select;

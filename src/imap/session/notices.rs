@@ -6,7 +6,7 @@ use super::sync::Pending;
 use super::watched::Others;
 use super::{Dialect, Progress, Selected, Session, State};
 use crate::imap::commands::fetch::FetchCursor;
-use crate::imap::types::notify::{Notify, NotifySet, SelectedEvents};
+use crate::imap::types::event_groups::{Notify, NotifySet, SelectedEvents};
 use crate::imap::types::response::Code;
 use crate::mailbox::backend::{Error, Watch};
 use crate::mailbox::id::Uid;

@@ -4,10 +4,10 @@ use super::core::{ParseResult, after_sp, atom, fail, list1, name, named, word};
 use super::fetch::fetch_atts;
 use super::mailbox::mailbox;
 use crate::imap::types::core::MailboxArg;
-use crate::imap::types::fetch::FetchItem;
-use crate::imap::types::notify::{
+use crate::imap::types::event_groups::{
     EventGroup, Filter, MessageEvents, Notify, NotifySet, SelectedEvents,
 };
+use crate::imap::types::fetch::FetchItem;
 use nom::Parser;
 use nom::branch::alt;
 use nom::character::complete::char as octet;
