@@ -18,6 +18,18 @@ pub enum Expunges {
     Hold,
 }
 
+/// What of a selected mailbox a connection wants to hear unasked (NOTIFY, RFC 5465 §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Events {
+    /// Nothing: the view stands still, but for what the connection does itself.
+    None,
+    /// Which messages come and go, and nothing of flags.
+    Messages,
+    /// These and flags.
+    #[default]
+    All,
+}
+
 /// What a connection has to be told to be up to date.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -29,7 +41,7 @@ pub struct Changes {
     pub recent: Option<u32>,
     /// Messages whose flags changed, rising.
     pub flags: Vec<(SeqNum, Uid)>,
-    /// Messages whose flags this connection changed itself, so that it needs no word of them.
+    /// Messages whose flags changed without a word to this connection: it did that itself, or wants no word of flags.
     pub silent: UidSet,
 }
 
@@ -56,14 +68,20 @@ struct Run {
 #[derive(Debug, Clone, Default)]
 pub struct View {
     runs: Vec<Run>,
-    /// Flag changes and arrivals up to here are told.
+    /// What it wants to hear.
+    events: Events,
+    /// Arrivals up to here are told.
     told: ModSeq,
-    /// Everything up to here is told, expunges too; never later than `told`.
-    settled: ModSeq,
+    /// Expunges up to here are told; never later than `told`.
+    told_expunges: ModSeq,
+    /// Flag changes up to here are told; never later than `told`.
+    told_flags: ModSeq,
     /// Changes made by this connection of which it needs no word (STORE … .SILENT).
     silenced: BTreeSet<ModSeq>,
     /// Messages whose flags are to be told once more.
     due: UidSet,
+    /// Messages that this connection removed itself while it wants to hear of nothing else.
+    removed: UidSet,
     recent: UidSet,
 }
 
@@ -72,7 +90,8 @@ impl View {
     pub fn open(messages: &mut Messages, claims: bool) -> Self {
         let mut view = Self {
             told: messages.highest_mod_seq(),
-            settled: messages.highest_mod_seq(),
+            told_expunges: messages.highest_mod_seq(),
+            told_flags: messages.highest_mod_seq(),
             ..Self::default()
         };
         for uid in messages.uids() {
@@ -108,15 +127,27 @@ impl View {
         !self.recent.is_empty() && self.recent.contains(uid)
     }
 
-    /// The mod-sequence up to which this connection knows flags and arrivals.
+    /// The mod-sequence up to which this connection knows arrivals, and flags if it wants to hear of them.
     pub const fn told(&self) -> ModSeq {
         self.told
     }
 
     /// The mod-sequence up to which this connection knows everything: what HIGHESTMODSEQ may be said to be while expunges are held
-    /// back (RFC 7162 §3.2).
-    pub const fn settled(&self) -> ModSeq {
-        self.settled
+    /// back (RFC 7162 §3.2), or flags.
+    pub fn settled(&self) -> ModSeq {
+        self.told_expunges.min(self.told_flags)
+    }
+
+    /// Sets what this connection wants to hear. What it did not want to hear before becomes due when it does.
+    pub const fn want(&mut self, events: Events) {
+        self.events = events;
+    }
+
+    /// Notes that this connection removed messages itself, and must hear that, whatever it wants to hear.
+    pub fn lose(&mut self, uids: &UidSet) {
+        if self.events == Events::None {
+            self.removed.unite(uids);
+        }
     }
 
     /// The number of a message in this view.
@@ -206,14 +237,20 @@ impl View {
 
     /// True if [`View::sync`] would find nothing.
     pub fn is_current(&self, messages: &Messages, expunges: Expunges) -> bool {
-        let told = match expunges {
-            Expunges::Tell => self.settled,
-            Expunges::Hold => self.told,
+        let highest = messages.highest_mod_seq();
+        let is_told = match self.events {
+            Events::None => true,
+            Events::Messages => self.told == highest,
+            Events::All => self.told == highest && self.told_flags == highest,
         };
-        told == messages.highest_mod_seq() && self.due.is_empty()
+        let is_held = expunges == Expunges::Hold || self.events == Events::None;
+        is_told
+            && (is_held || self.told_expunges == highest)
+            && self.due.is_empty()
+            && self.removed.is_empty()
     }
 
-    /// Brings the view up to date, as far as `expunges` allows, and returns what the client must hear.
+    /// Brings the view up to date, as far as `expunges` and [`View::want`] allow, and returns what the client must hear.
     ///
     /// The recent messages go to this connection if it `claims` them.
     pub fn sync(&mut self, messages: &mut Messages, expunges: Expunges, claims: bool) -> Changes {
@@ -221,16 +258,64 @@ impl View {
         if self.is_current(messages, expunges) {
             return changes;
         }
-        let (mut changed, silent) = self.changed_flags(messages);
-        changes.silent = silent;
-        changed.unite(&std::mem::take(&mut self.due));
+        let known = self.last_uid().map_or(0, Uid::value);
         let recent_before = self.recent.len();
+        let mut changed = std::mem::take(&mut self.due);
+        if self.events == Events::None {
+            let removed = std::mem::take(&mut self.removed);
+            changes.expunged = self.remove_these(removed.iter());
+        } else {
+            self.sync_flags(messages, &mut changed, &mut changes);
+            self.sync_expunges(messages, expunges, &mut changes);
+            self.sync_arrivals(messages, claims, &mut changes);
+        }
+        changes.recent = (changes.exists.is_some() || self.recent.len() != recent_before)
+            .then(|| self.recent_count());
+        changes.flags = changed
+            .iter()
+            .filter(|uid| uid.value() <= known)
+            .filter_map(|uid| Some((self.seq_of(uid)?, uid)))
+            .filter(|(_, uid)| messages.position(*uid).is_some())
+            .collect();
+        changes
+    }
+
+    /// Finds out whose flags changed.
+    fn sync_flags(&mut self, messages: &Messages, changed: &mut UidSet, changes: &mut Changes) {
+        let is_wanted = self.events == Events::All;
+        let since = if is_wanted {
+            self.told_flags
+        } else {
+            self.told
+        };
+        let (others, own) = self.changed_flags(messages, since);
+        changes.silent = own;
+        if is_wanted {
+            changed.unite(&others);
+            self.told_flags = messages.highest_mod_seq();
+            self.silenced.clear();
+        } else {
+            changes.silent.unite(&others);
+            self.told_flags = self.last_before_flags(messages);
+            let told = self.told_flags;
+            self.silenced
+                .retain(|own| *own > told && messages.changes_since(*own).is_some());
+        }
+    }
+
+    /// Takes out of the view what is gone, if that may be told.
+    fn sync_expunges(&mut self, messages: &Messages, expunges: Expunges, changes: &mut Changes) {
         if expunges == Expunges::Tell {
             changes.expunged = self.remove_expunged(messages);
-            self.settled = messages.highest_mod_seq();
-        } else if let Some(settled) = messages.last_before_expunge(self.settled) {
-            self.settled = settled;
+            self.told_expunges = messages.highest_mod_seq();
+            self.removed = UidSet::new();
+        } else if let Some(told) = messages.last_before_expunge(self.told_expunges) {
+            self.told_expunges = told;
         }
+    }
+
+    /// Takes into the view what is new.
+    fn sync_arrivals(&mut self, messages: &mut Messages, claims: bool, changes: &mut Changes) {
         let known = self.last_uid().map_or(0, Uid::value);
         if claims {
             self.recent.unite(&messages.claim_recent());
@@ -243,22 +328,26 @@ impl View {
             self.push(*uid);
         }
         changes.exists = (self.len() > before).then(|| self.len());
-        changes.recent = (changes.exists.is_some() || self.recent.len() != recent_before)
-            .then(|| self.recent_count());
-        changes.flags = changed
-            .iter()
-            .filter(|uid| uid.value() <= known)
-            .filter_map(|uid| Some((self.seq_of(uid)?, uid)))
-            .filter(|(_, uid)| messages.position(*uid).is_some())
-            .collect();
         self.told = messages.highest_mod_seq();
-        self.silenced.clear();
-        changes
     }
 
-    /// Messages whose flags others changed since this connection was told, and those which it changed itself.
-    fn changed_flags(&self, messages: &Messages) -> (UidSet, UidSet) {
-        if let Some(changes) = messages.changes_since(self.told) {
+    /// The mod-sequence before the first flag change of others that was not told.
+    fn last_before_flags(&self, messages: &Messages) -> ModSeq {
+        let Some(mut changes) = messages.changes_since(self.told_flags) else {
+            return self.told_flags;
+        };
+        let of_others = changes.find(|change| {
+            change.kind == ChangeKind::Flags && !self.silenced.contains(&change.mod_seq)
+        });
+        match of_others {
+            Some(change) => ModSeq(change.mod_seq.0.saturating_sub(1)),
+            None => messages.highest_mod_seq(),
+        }
+    }
+
+    /// Messages whose flags others changed since then, and those which this connection changed itself.
+    fn changed_flags(&self, messages: &Messages, since: ModSeq) -> (UidSet, UidSet) {
+        if let Some(changes) = messages.changes_since(since) {
             let (mut others, mut own) = (UidSet::new(), UidSet::new());
             for change in changes.filter(|change| change.kind == ChangeKind::Flags) {
                 if self.silenced.contains(&change.mod_seq) {
@@ -269,7 +358,7 @@ impl View {
             }
             return (others, own);
         }
-        let changed = |at: &usize| messages.mod_seq_at(*at) > self.told;
+        let changed = |at: &usize| messages.mod_seq_at(*at) > since;
         let uids = (0..messages.len())
             .filter(changed)
             .filter_map(|at| messages.uids().get(at).copied());
@@ -278,21 +367,25 @@ impl View {
 
     /// Takes gone messages out of the view.
     fn remove_expunged(&mut self, messages: &Messages) -> Vec<(SeqNum, Uid)> {
-        let gone: Vec<(SeqNum, Uid)> = match messages.changes_since(self.settled) {
-            Some(changes) => {
-                let mut uids = UidSet::new();
-                for change in changes.filter(|change| change.kind == ChangeKind::Expunged) {
-                    uids.unite(&change.uids);
-                }
-                uids.iter()
-                    .filter_map(|uid| Some((self.seq_of(uid)?, uid)))
-                    .collect()
+        if let Some(changes) = messages.changes_since(self.told_expunges) {
+            let mut uids = UidSet::new();
+            for change in changes.filter(|change| change.kind == ChangeKind::Expunged) {
+                uids.unite(&change.uids);
             }
-            None => self
-                .iter()
-                .filter(|(_, uid)| messages.position(*uid).is_none())
-                .collect(),
-        };
+            return self.remove_these(uids.iter());
+        }
+        let gone: Vec<Uid> = (self.iter())
+            .map(|(_, uid)| uid)
+            .filter(|uid| messages.position(*uid).is_none())
+            .collect();
+        self.remove_these(gone)
+    }
+
+    /// Takes messages out of the view; returns those that were in it with the numbers that they had, falling.
+    fn remove_these(&mut self, uids: impl IntoIterator<Item = Uid>) -> Vec<(SeqNum, Uid)> {
+        let gone: Vec<(SeqNum, Uid)> = (uids.into_iter())
+            .filter_map(|uid| Some((self.seq_of(uid)?, uid)))
+            .collect();
         if gone.is_empty() {
             return gone;
         }
@@ -438,6 +531,56 @@ mod tests {
         let changes = view.sync(&mut messages, Expunges::Hold, false);
         assert_eq!(numbers(changes.flags.into_iter()), [(1, 1)]);
         assert!(view.sync(&mut messages, Expunges::Hold, false).is_empty());
+    }
+
+    #[test]
+    fn flags_that_nobody_wants_to_hear_of_do_not_settle() {
+        let mut messages = messages(&[1, 2, 3]);
+        let mut view = View::open(&mut messages, false);
+        view.want(Events::Messages);
+        let seen = Flags::NONE.with(SystemFlag::Seen);
+        let own = messages.set_flags([(Uid::MIN, seen)]).unwrap();
+        view.silence(own);
+        assert_eq!(
+            view.sync(&mut messages, Expunges::Tell, false).silent.len(),
+            1
+        );
+        assert_eq!(view.settled(), own);
+        let others = messages.set_flags([(Uid::new(2).unwrap(), seen)]).unwrap();
+        messages.expunge(&[3].iter().filter_map(|uid| Uid::new(*uid)).collect());
+        let changes = view.sync(&mut messages, Expunges::Tell, false);
+        assert_eq!(numbers(changes.expunged.into_iter()), [(3, 3)]);
+        assert!(changes.flags.is_empty());
+        assert!(view.settled() < others);
+        assert!(view.is_current(&messages, Expunges::Tell));
+        view.want(Events::All);
+        let changes = view.sync(&mut messages, Expunges::Tell, false);
+        assert_eq!(numbers(changes.flags.into_iter()), [(2, 2)]);
+        assert_eq!(view.settled(), messages.highest_mod_seq());
+    }
+
+    #[test]
+    fn a_view_that_wants_nothing_stands_still_but_for_its_own_doing() {
+        let mut messages = messages(&[1, 2, 3]);
+        let mut view = View::open(&mut messages, false);
+        let before = view.settled();
+        view.want(Events::None);
+        let gone = |uid| Uid::new(uid).into_iter().collect::<UidSet>();
+        messages.expunge(&gone(1));
+        messages.expunge(&gone(2));
+        messages.arrive([(Uid::new(4).unwrap(), Flags::NONE, None)]);
+        assert!(view.is_current(&messages, Expunges::Tell));
+        view.lose(&gone(2));
+        let changes = view.sync(&mut messages, Expunges::Tell, false);
+        assert_eq!(numbers(changes.expunged.into_iter()), [(2, 2)]);
+        assert_eq!(
+            (changes.exists, view.len(), view.settled()),
+            (None, 2, before)
+        );
+        view.want(Events::All);
+        let changes = view.sync(&mut messages, Expunges::Tell, false);
+        assert_eq!(numbers(changes.expunged.into_iter()), [(1, 1)]);
+        assert_eq!((changes.exists, view.len()), (Some(2), 2));
     }
 
     #[test]
