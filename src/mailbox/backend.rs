@@ -131,6 +131,13 @@ pub trait Account: Send + Sync + fmt::Debug {
     /// [`Error::Unavailable`], [`Error::NoSpace`], [`Error::NoPermission`]
     fn set_subscribed(&self, name: &MailboxName, subscribed: bool) -> Result<()>;
 
+    /// Rises whenever names or subscriptions may have changed, as far as the watch tells: who listed them after reading this number need
+    /// not list them again while it stays. *Quick.*
+    fn names_version(&self) -> u64;
+
+    /// Calls `waker` when names or subscriptions may have changed, by this process or another, until the [`Watch`] is dropped.
+    fn watch_names(&self, waker: Waker) -> Box<dyn Watch>;
+
     /// Makes a mailbox, and what it needs above it. Its UIDVALIDITY is one that this account never had.
     ///
     /// # Errors

@@ -3,15 +3,16 @@
 use super::deliver::{self, MaildirUpload};
 use super::failure::{failed, noted};
 use super::first_list::new_guid;
-use super::folders::Folders;
+use super::folders::{self, Folders, Layout};
 use super::open_mailbox::OpenMailbox;
 use super::special_use::SpecialUses;
 use super::uidlist::UidList;
 use super::uidlist_file::{self, UidListFile};
+use super::watch::Signal;
 use super::{StoreState, clock, subscriptions, uid_validity};
 use crate::durable::Ownership;
 use crate::mailbox::backend::{
-    Account, Error, Intake, Listed, Mailbox, Placed, Result, Status, Upload,
+    Account, Error, Intake, Listed, Mailbox, Placed, Result, Status, Upload, Waker, Watch,
 };
 use crate::mailbox::name::{MailboxName, SpecialUse};
 use crate::mailbox::uid_set::UidSet;
@@ -24,12 +25,17 @@ use std::time::{Duration, SystemTime};
 /// How often `tmp/` of a mailbox is swept.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
+/// How soon the names are listed again where one of them was in the making.
+const LIST_AGAIN: Duration = Duration::from_millis(300);
+
 /// What all connections of one account share.
 #[derive(Debug)]
 pub(super) struct AccountState {
     pub(super) store: Arc<StoreState>,
     pub(super) folders: Folders,
     open: Mutex<HashMap<MailboxName, Weak<OpenMailbox>>>,
+    /// Tells of names and subscriptions.
+    names: Arc<Signal>,
     /// When `tmp/` was swept last.
     swept: Mutex<HashMap<MailboxName, SystemTime>>,
     /// Held while the spool is made ready; true when it is.
@@ -44,6 +50,7 @@ impl AccountState {
             store,
             folders: Folders::new(root, layout),
             open: Mutex::default(),
+            names: Arc::new(Signal::concerning(folders::is_of_names)),
             swept: Mutex::default(),
             is_ready: Mutex::default(),
         }
@@ -263,6 +270,14 @@ impl AccountState {
         Ok(())
     }
 
+    /// Passes on a change of names or subscriptions that is done, to those who want to hear of it.
+    fn tell_names<Done>(&self, done: Result<Done>) -> Result<Done> {
+        if done.is_ok() {
+            self.names.wake();
+        }
+        done
+    }
+
     /// The open mailboxes at and below a name.
     fn open_below(&self, name: &MailboxName) -> Vec<(MailboxName, Arc<OpenMailbox>)> {
         self.open_mailboxes()
@@ -346,6 +361,13 @@ impl Account for MaildirAccount {
     fn mailboxes(&self) -> Result<Vec<Listed>> {
         let problem =
             |error: &io::Error| failed("list mailboxes", self.state.folders.root(), error);
+        let names = &self.state.names;
+        if names.has_wakers() {
+            names.look_begins();
+            if self.state.folders.is_growing(clock::now()) {
+                self.state.store.watcher.wake_later(names, LIST_AGAIN);
+            }
+        }
         let folders = self.state.folders.list().map_err(|e| problem(&e))?;
         let uses = SpecialUses::read(&self.place).unwrap_or_else(|error| {
             noted("read what mailboxes are for", &self.place, &error);
@@ -369,23 +391,41 @@ impl Account for MaildirAccount {
     fn set_subscribed(&self, name: &MailboxName, subscribed: bool) -> Result<()> {
         let like = self.state.like()?;
         let layout = self.state.folders.layout();
-        subscriptions::change(&self.place, layout, &like, &[(name.clone(), subscribed)])
-            .map_err(|error| failed("change subscriptions", &self.place, &error))
+        let changed =
+            subscriptions::change(&self.place, layout, &like, &[(name.clone(), subscribed)])
+                .map_err(|error| failed("change subscriptions", &self.place, &error));
+        self.state.tell_names(changed)
+    }
+
+    fn names_version(&self) -> u64 {
+        self.state.names.version()
+    }
+
+    fn watch_names(&self, waker: Waker) -> Box<dyn Watch> {
+        let watcher = &self.state.store.watcher;
+        if self.state.folders.layout() == Layout::Fs {
+            // below the first level only the timer tells
+            watcher.poll(&self.state.names);
+        }
+        let root: Arc<[PathBuf]> = [self.state.folders.root().to_owned()].into();
+        watcher.watch(&self.state.names, &root, &waker)
     }
 
     fn create(&self, name: &MailboxName, special_use: &[SpecialUse]) -> Result<()> {
-        self.state.create(name, special_use)
+        self.state.tell_names(self.state.create(name, special_use))
     }
 
     fn delete(&self, name: &MailboxName) -> Result<()> {
-        self.state.delete(name)
+        self.state.tell_names(self.state.delete(name))
     }
 
     fn rename(&self, from: &MailboxName, to: &MailboxName) -> Result<()> {
-        if from.is_inbox() {
-            return self.state.rename_inbox(to);
-        }
-        self.state.rename(from, to)
+        let renamed = if from.is_inbox() {
+            self.state.rename_inbox(to)
+        } else {
+            self.state.rename(from, to)
+        };
+        self.state.tell_names(renamed)
     }
 
     fn status(&self, name: &MailboxName, with_size: bool) -> Result<Status> {

@@ -13,7 +13,7 @@ use crate::encoding::{base64, utf7};
 use crate::mailbox::name::MailboxName;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -43,6 +43,9 @@ const MAX_DEPTH: usize = crate::mailbox::name::MAX_LEVELS;
 
 /// Age at which what was being made counts as left behind.
 const LEFT_BEHIND: Duration = Duration::from_secs(3600);
+
+/// How long another program may take to make a mailbox.
+const GROWTH: Duration = Duration::from_secs(5);
 
 /// Begins the name of a mailbox that is being made.
 const MADE: &str = "restante-made-";
@@ -79,6 +82,17 @@ pub(super) struct Folders {
     root: PathBuf,
     /// How the others lie below it.
     layout: Layout,
+}
+
+/// True if what has this name in the root says which mailboxes there are, or which are subscribed to.
+pub(super) fn is_of_names(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    let is_subscriptions = matches!(name, b"subscriptions" | b"courierimapsubscribed");
+    let is_other = PARTS.iter().any(|part| name == part.as_bytes())
+        || CONTROL_FILES
+            .iter()
+            .any(|control| name.starts_with(control.as_bytes()));
+    is_subscriptions || !is_other
 }
 
 impl Folders {
@@ -188,6 +202,21 @@ impl Folders {
             }
         }
         Ok(mailboxes)
+    }
+
+    /// True if something in the root may become a mailbox soon: other programs make the directory first, then what is in it.
+    pub(super) fn is_growing(&self, now: SystemTime) -> bool {
+        let is_fresh = |path: &Path| {
+            let modified = fs::metadata(path).and_then(|about| about.modified());
+            modified.is_ok_and(|then| now.duration_since(then).is_ok_and(|age| age < GROWTH))
+        };
+        directories(&self.root).is_ok_and(|found| {
+            found
+                .iter()
+                .filter(|(name, _)| is_of_names(name))
+                .map(|(name, _)| self.root.join(name))
+                .any(|path| !is_mailbox(&path) && is_fresh(&path))
+        })
     }
 
     /// Directories `.a.b` in the root.

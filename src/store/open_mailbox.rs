@@ -217,7 +217,10 @@ impl OpenMailbox {
         disk.new = DirectoryState::UNKNOWN;
         disk.cur = DirectoryState::UNKNOWN;
         *self.spool.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
-        self.account.store.watcher.follow(&self.signal, &old, &new);
+        self.account
+            .store
+            .watcher
+            .follow(&self.signal, &old.watched(), &new.watched());
         self.signal.doubt();
     }
 
@@ -364,7 +367,7 @@ impl Mailbox for OpenMailbox {
         self.account
             .store
             .watcher
-            .watch(&self.signal, &self.spool(), &waker)
+            .watch(&self.signal, &self.spool().watched(), &waker)
     }
 
     fn store(&self, uids: &UidSet, change: &FlagChange) -> Result<Stored> {

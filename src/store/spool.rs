@@ -1,6 +1,7 @@
 //! One Maildir directory: its three directories, moves between them, what is left over in `tmp/`.
 
 use super::clock;
+use super::watch::Places;
 use crate::durable::{self, Ownership};
 use std::ffi::OsStr;
 use std::fs;
@@ -55,6 +56,13 @@ impl Spool {
             Place::New => &self.0.new,
             Place::Cur => &self.0.cur,
         }
+    }
+
+    /// The directories of messages, to be watched.
+    pub(super) fn watched(&self) -> Places {
+        [Place::New, Place::Cur]
+            .map(|place| self.place(place).to_owned())
+            .into()
     }
 
     /// `tmp/`

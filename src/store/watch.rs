@@ -1,4 +1,5 @@
-//! Waking connections when a mailbox changes: by the system's watch of `new/` and `cur/`, else on a timer.
+//! Waking connections when a mailbox changes: by the system's watch of `new/` and `cur/`, else on a timer. The list of mailboxes is
+//! watched in the same way, in the directory of the account.
 //!
 //! Each volume has a watcher of its own, since a watcher thread hangs with the volume on which it looks for a directory. A watch that
 //! nobody wants any more is taken off at the next call that may touch the disk, so that dropping one never does. Where watching does
@@ -7,11 +8,13 @@
 
 use super::clock;
 use super::failure;
+#[cfg(test)]
 use super::spool::{Place, Spool};
 use crate::mailbox::backend::{Waker, Watch};
 use notify::event::{EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -19,9 +22,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
-/// What wakes the connections to one mailbox.
+/// The directories in which a mailbox, or the list of them, is watched; the first tells the volume.
+pub(super) type Places = Arc<[PathBuf]>;
+
+/// What wakes the connections to one mailbox, or those that want to hear of all mailboxes.
 #[derive(Default)]
 pub(super) struct Signal {
+    /// Which names in its directories matter; all, if none.
+    concerns: Option<fn(&OsStr) -> bool>,
+    /// Rises with everything that happens.
+    version: AtomicU64,
     wakers: Mutex<Wakers>,
     /// Something happened on disk since the last look began, or nobody knows.
     is_stale: AtomicBool,
@@ -43,6 +53,19 @@ struct Wakers {
 }
 
 impl Signal {
+    /// One for which only certain names matter.
+    pub(super) fn concerning(concerns: fn(&OsStr) -> bool) -> Self {
+        Self {
+            concerns: Some(concerns),
+            ..Self::default()
+        }
+    }
+
+    /// Rises whenever something may have happened, as far as the watch tells.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
     /// True if nothing happened on disk since the last look.
     pub(super) fn is_current(&self) -> bool {
         self.is_watched.load(Ordering::Acquire) && !self.is_stale.load(Ordering::Acquire)
@@ -62,6 +85,7 @@ impl Signal {
     /// Something may have happened on disk. Calls the wakers, once until the next look.
     fn disk_changed(&self) {
         self.is_stale.store(true, Ordering::Release);
+        self.version.fetch_add(1, Ordering::AcqRel);
         if !self.is_told.swap(true, Ordering::AcqRel) {
             self.wake();
         }
@@ -69,6 +93,7 @@ impl Signal {
 
     /// Calls the wakers: something changed in memory.
     pub(super) fn wake(&self) {
+        self.version.fetch_add(1, Ordering::AcqRel);
         // called without the lock: a waker may drop its watch
         let wakers: Vec<Waker> = lock(&self.wakers).registered.values().cloned().collect();
         for waker in wakers {
@@ -76,7 +101,7 @@ impl Signal {
         }
     }
 
-    fn has_wakers(&self) -> bool {
+    pub(super) fn has_wakers(&self) -> bool {
         !lock(&self.wakers).registered.is_empty()
     }
 
@@ -114,7 +139,7 @@ type Volume = Arc<Mutex<Option<RecommendedWatcher>>>;
 struct Released {
     signal: Weak<Signal>,
     device: u64,
-    spool: Spool,
+    places: Places,
 }
 
 /// All watches of a store.
@@ -146,13 +171,13 @@ impl Watcher {
     pub(super) fn watch(
         self: &Arc<Self>,
         signal: &Arc<Signal>,
-        spool: &Spool,
+        places: &Places,
         waker: &Waker,
     ) -> Box<dyn Watch> {
         let id = signal.register(Arc::clone(waker));
         if !signal.is_watched.load(Ordering::Acquire) {
             signal.doubt();
-            self.begin(signal, spool);
+            self.begin(signal, places);
         }
         if !signal.is_current() {
             waker();
@@ -160,9 +185,14 @@ impl Watcher {
         Box::new(Watching {
             signal: Arc::clone(signal),
             id,
-            spool: spool.clone(),
+            places: Arc::clone(places),
             watcher: Arc::downgrade(self),
         })
+    }
+
+    /// Has the timer wake the connections as well, for what the watch does not reach.
+    pub(super) fn poll(&self, signal: &Arc<Signal>) {
+        self.timer.poll(signal);
     }
 
     /// Calls the wakers of a mailbox after some time, so that they look again.
@@ -173,7 +203,7 @@ impl Watcher {
     }
 
     /// Follows a mailbox to another directory.
-    pub(super) fn follow(&self, signal: &Arc<Signal>, from: &Spool, to: &Spool) {
+    pub(super) fn follow(&self, signal: &Arc<Signal>, from: &Places, to: &Places) {
         if signal.is_watched.swap(false, Ordering::AcqRel) {
             self.remove(signal.device.load(Ordering::Acquire), from);
             signal.doubt();
@@ -182,15 +212,17 @@ impl Watcher {
     }
 
     /// Has the system tell, or else the timer.
-    fn begin(&self, signal: &Arc<Signal>, spool: &Spool) {
-        let is_added = self.is_enabled
-            && match std::fs::metadata(spool.directory()) {
-                Ok(about) => self.add(about.dev(), signal, spool),
+    fn begin(&self, signal: &Arc<Signal>, places: &Places) {
+        let is_added = match places.first().filter(|_| self.is_enabled) {
+            Some(first) => match std::fs::metadata(first) {
+                Ok(about) => self.add(about.dev(), signal, places),
                 Err(error) => {
-                    failure::noted("look at the mailbox to watch it", spool.directory(), &error);
+                    failure::noted("look at the mailbox to watch it", first, &error);
                     false
                 }
-            };
+            },
+            None => false,
+        };
         if is_added {
             signal.is_watched.store(true, Ordering::Release);
         } else {
@@ -198,8 +230,8 @@ impl Watcher {
         }
     }
 
-    /// Has the system watch both directories; false if it does not.
-    fn add(&self, device: u64, signal: &Arc<Signal>, spool: &Spool) -> bool {
+    /// Has the system watch the directories; false if it does not.
+    fn add(&self, device: u64, signal: &Arc<Signal>, places: &Places) -> bool {
         // only what lies on this volume is touched: another one may hang
         self.take_off_released(device);
         signal.device.store(device, Ordering::Release);
@@ -208,40 +240,38 @@ impl Watcher {
         let Some(watcher) = volume.as_mut() else {
             return false;
         };
-        for place in [Place::New, Place::Cur] {
-            let directory = spool.place(place);
+        for directory in &**places {
             self.directories
                 .write()
                 .unwrap_or_else(PoisonError::into_inner)
-                .insert(directory.to_owned(), Arc::downgrade(signal));
+                .insert(directory.clone(), Arc::downgrade(signal));
             if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
                 self.warn(directory, &error);
-                self.forget(watcher, spool);
+                self.forget(watcher, places);
                 return false;
             }
         }
         true
     }
 
-    /// Ends the system's watch of both directories.
-    fn remove(&self, device: u64, spool: &Spool) {
+    /// Ends the system's watch of the directories.
+    fn remove(&self, device: u64, places: &Places) {
         let volume = self.volume(device);
         if let Some(watcher) = lock(&volume).as_mut() {
-            self.forget(watcher, spool);
+            self.forget(watcher, places);
         }
     }
 
-    /// Ends the watch of both directories, as far as there is one.
-    fn forget(&self, watcher: &mut RecommendedWatcher, spool: &Spool) {
-        for place in [Place::New, Place::Cur] {
-            let directory = spool.place(place);
+    /// Ends the watch of the directories, as far as there is one.
+    fn forget(&self, watcher: &mut RecommendedWatcher, places: &Places) {
+        for directory in &**places {
             if let Err(error) = watcher.unwatch(directory) {
                 tracing::trace!(path = ?directory, cause = %error, "was_not_watched");
             }
             self.directories
                 .write()
                 .unwrap_or_else(PoisonError::into_inner)
-                .remove(directory);
+                .remove(directory.as_path());
         }
     }
 
@@ -261,7 +291,7 @@ impl Watcher {
             if let Some(signal) = signal {
                 signal.is_watched.store(false, Ordering::Release);
             }
-            self.remove(device, &released.spool);
+            self.remove(device, &released.places);
         }
     }
 
@@ -299,8 +329,16 @@ impl Watcher {
 /// Passes on what the system tells.
 fn dispatch(directories: &Directories, event: notify::Result<notify::Event>) {
     let directories = directories.read().unwrap_or_else(PoisonError::into_inner);
+    let find = |path: &Path| directories.get(path).and_then(Weak::upgrade);
     let tell = |path: &Path| {
-        if let Some(signal) = directories.get(path).and_then(Weak::upgrade) {
+        if let Some(signal) = find(path) {
+            signal.disk_changed();
+        }
+    };
+    let tell_parent = |path: &Path| {
+        if let (Some(signal), Some(name)) = (path.parent().and_then(find), path.file_name())
+            && signal.concerns.is_none_or(|concerns| concerns(name))
+        {
             signal.disk_changed();
         }
     };
@@ -321,7 +359,7 @@ fn dispatch(directories: &Directories, event: notify::Result<notify::Event>) {
             if is_name_change {
                 for path in &event.paths {
                     tell(path);
-                    path.parent().into_iter().for_each(tell);
+                    tell_parent(path);
                 }
             }
         }
@@ -333,7 +371,7 @@ fn dispatch(directories: &Directories, event: notify::Result<notify::Event>) {
 struct Watching {
     signal: Arc<Signal>,
     id: u64,
-    spool: Spool,
+    places: Places,
     watcher: Weak<Watcher>,
 }
 
@@ -350,7 +388,7 @@ impl Drop for Watching {
             lock(&watcher.released).push(Released {
                 signal: Arc::downgrade(&self.signal),
                 device: self.signal.device.load(Ordering::Acquire),
-                spool: self.spool.clone(),
+                places: Arc::clone(&self.places),
             });
         }
     }
@@ -359,7 +397,7 @@ impl Drop for Watching {
 impl fmt::Debug for Watching {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watching")
-            .field("directory", &self.spool.directory())
+            .field("places", &self.places)
             .finish_non_exhaustive()
     }
 }
@@ -532,7 +570,7 @@ mod tests {
         let watcher = Watcher::new(true, LONG);
         let signal = Arc::new(Signal::default());
         let (waker, woken) = channel_waker();
-        let watch = watcher.watch(&signal, &spool, &waker);
+        let watch = watcher.watch(&signal, &spool.watched(), &waker);
         woken.recv_timeout(LONG).expect("nobody has looked yet");
         signal.look_begins();
         assert!(signal.is_current());
@@ -556,7 +594,7 @@ mod tests {
         let watcher = Watcher::new(false, Duration::from_millis(10));
         let signal = Arc::new(Signal::default());
         let (waker, woken) = channel_waker();
-        let _watch = watcher.watch(&signal, &spool, &waker);
+        let _watch = watcher.watch(&signal, &spool.watched(), &waker);
         for _ in 0..4 {
             woken.recv_timeout(LONG).expect("the timer wakes");
             signal.look_begins();
@@ -571,10 +609,10 @@ mod tests {
         let watcher = Watcher::new(true, LONG);
         let signal = Arc::new(Signal::default());
         let (waker, _woken) = channel_waker();
-        drop(watcher.watch(&signal, &spool, &waker));
+        drop(watcher.watch(&signal, &spool.watched(), &waker));
         assert!(signal.is_watched.load(Ordering::Acquire));
         let other_signal = Arc::new(Signal::default());
-        let _watch = watcher.watch(&other_signal, &other, &waker);
+        let _watch = watcher.watch(&other_signal, &other.watched(), &waker);
         assert!(!signal.is_watched.load(Ordering::Acquire));
         let directories = watcher.directories.read().unwrap();
         assert!(!directories.contains_key(spool.place(Place::New)));

@@ -1,15 +1,17 @@
 //! One account's mailboxes, in memory.
 
 use super::message::MemoryUpload;
+use super::watchers::Watchers;
 use super::{Conditions, Mail, MemoryMailbox, lock};
 use crate::mailbox::backend::{
-    Account, Error, Intake, Listed, Mailbox, Placed, Result, Status, Upload,
+    Account, Error, Intake, Listed, Mailbox, Placed, Result, Status, Upload, Waker, Watch,
 };
 use crate::mailbox::id::UidValidity;
 use crate::mailbox::name::{MailboxName, SpecialUse};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 /// UIDVALIDITY of the first mailbox of an account; each later one has the next.
@@ -22,6 +24,9 @@ pub struct MemoryAccount {
     place: Arc<Path>,
     conditions: Arc<Conditions>,
     state: Mutex<State>,
+    watchers: Arc<Watchers>,
+    /// Counts changes of names and subscriptions.
+    names_version: AtomicU64,
     /// This account itself, for its mailboxes.
     this: Weak<Self>,
 }
@@ -54,6 +59,8 @@ impl MemoryAccount {
                 subscriptions: BTreeSet::new(),
                 uid_validity: FIRST_UID_VALIDITY,
             }),
+            watchers: Arc::default(),
+            names_version: AtomicU64::new(0),
             this: Weak::clone(this),
         });
         account.find_or_create(&MailboxName::inbox());
@@ -66,7 +73,16 @@ impl MemoryAccount {
         if let Some(entry) = state.mailboxes.get(name) {
             return Arc::clone(&entry.mailbox);
         }
-        self.add(&mut state, name, &[])
+        let mailbox = self.add(&mut state, name, &[]);
+        drop(state);
+        self.tell_names();
+        mailbox
+    }
+
+    /// Tells those who want to hear of names or subscriptions that some have changed.
+    fn tell_names(&self) {
+        self.names_version.fetch_add(1, Ordering::AcqRel);
+        self.watchers.wake();
     }
 
     /// Finds a mailbox.
@@ -161,7 +177,17 @@ impl Account for MemoryAccount {
         } else {
             state.subscriptions.remove(name);
         }
+        drop(state);
+        self.tell_names();
         Ok(())
+    }
+
+    fn names_version(&self) -> u64 {
+        self.names_version.load(Ordering::Acquire)
+    }
+
+    fn watch_names(&self, waker: Waker) -> Box<dyn Watch> {
+        self.watchers.add(waker)
     }
 
     fn create(&self, name: &MailboxName, special_use: &[SpecialUse]) -> Result<()> {
@@ -171,6 +197,8 @@ impl Account for MemoryAccount {
             return Err(Error::AlreadyExists);
         }
         self.add(&mut state, name, special_use);
+        drop(state);
+        self.tell_names();
         Ok(())
     }
 
@@ -184,6 +212,7 @@ impl Account for MemoryAccount {
             Some(entry) => {
                 drop(state);
                 entry.mailbox.discard();
+                self.tell_names();
                 Ok(())
             }
             None if state.has_children(name) => {
@@ -221,6 +250,8 @@ impl Account for MemoryAccount {
                 state.mailboxes.insert(to, entry);
             }
         }
+        drop(state);
+        self.tell_names();
         Ok(())
     }
 

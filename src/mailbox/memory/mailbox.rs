@@ -3,6 +3,7 @@
 //! Locks are taken in this order: contents, then messages. Wakers are called with neither held.
 
 use super::message::{MemoryMessage, wire_octets};
+use super::watchers::Watchers;
 use super::{Conditions, Mail, MemoryAccount, lock};
 use crate::mailbox::backend::{
     Error, FlagChange, Intake, Mailbox, MaildropLock, Message, Placed, Result, Status, Stored,
@@ -14,7 +15,6 @@ use crate::mailbox::messages::Messages;
 use crate::mailbox::name::MailboxName;
 use crate::mailbox::uid_set::UidSet;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
@@ -482,57 +482,5 @@ impl MaildropLock for Locked {}
 impl Drop for Locked {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
-    }
-}
-
-/// Who wants to hear of changes.
-#[derive(Default)]
-struct Watchers(Mutex<WatcherList>);
-
-/// Wakers by number.
-#[derive(Default)]
-struct WatcherList {
-    next: u64,
-    wakers: BTreeMap<u64, Waker>,
-}
-
-impl Watchers {
-    fn add(self: &Arc<Self>, waker: Waker) -> Box<dyn Watch> {
-        let mut list = lock(&self.0);
-        let number = list.next;
-        list.next += 1;
-        list.wakers.insert(number, waker);
-        Box::new(Watching {
-            watchers: Arc::clone(self),
-            number,
-        })
-    }
-
-    fn wake(&self) {
-        let wakers: Vec<Waker> = lock(&self.0).wakers.values().cloned().collect();
-        for waker in wakers {
-            waker();
-        }
-    }
-}
-
-impl fmt::Debug for Watchers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Watchers({})", lock(&self.0).wakers.len())
-    }
-}
-
-/// Keeps one waker registered.
-#[derive(Debug)]
-struct Watching {
-    watchers: Arc<Watchers>,
-    number: u64,
-}
-
-impl Watch for Watching {}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        lock(&self.watchers.0).wakers.remove(&self.number);
     }
 }

@@ -8,6 +8,7 @@
 mod account;
 mod mailbox;
 mod message;
+mod watchers;
 
 pub use account::MemoryAccount;
 pub use mailbox::{MemoryMailbox, Pop3Fields};
