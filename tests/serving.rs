@@ -289,6 +289,45 @@ fn a_compressed_message_is_served_in_both_protocols() {
     assert!(pop3.ask("NOOP").starts_with("+OK"));
 }
 
+/// Longest that the system may take to tell of a change; a timer would take longer (`poll_interval`).
+const TOLD_AT_ONCE: Duration = Duration::from_secs(5);
+
+#[test]
+fn notify_tells_what_mtas_and_other_programs_do() {
+    let fixture = Fixture::start(support::NEVER);
+    let mut anna = fixture.imap("anna@one");
+    assert!(tagged(&mut anna, "b create Work").starts_with("b OK"));
+    let set = "c notify set (personal (messagenew messageexpunge flagchange mailboxname subscriptionchange))";
+    assert!(tagged(&mut anna, set).starts_with("c OK"));
+    let spool = fixture.directory.path().join("one/anna");
+    let work = spool.join(".Work");
+    let begun = std::time::Instant::now();
+
+    std::fs::write(work.join("tmp/1.a.host"), "Subject: new\n\n").unwrap();
+    std::fs::rename(work.join("tmp/1.a.host"), work.join("new/1.a.host")).unwrap();
+    assert_eq!(anna.line(), "* STATUS Work (UIDNEXT 2 MESSAGES 1 UNSEEN 1)");
+    std::fs::rename(work.join("new/1.a.host"), work.join("cur/1.a.host:2,S")).unwrap();
+    assert_eq!(anna.line(), "* STATUS Work (UNSEEN 0)");
+
+    // piece by piece, as other programs make them
+    for part in ["", "new", "tmp", "cur"] {
+        std::fs::create_dir(spool.join(".Made").join(part)).unwrap();
+    }
+    assert_eq!(anna.line(), "* LIST (\\HasNoChildren) \"/\" Made");
+    std::fs::rename(spool.join(".Made"), spool.join(".Renamed")).unwrap();
+    assert_eq!(
+        anna.line(),
+        "* LIST (\\HasNoChildren) \"/\" Renamed (\"OLDNAME\" (Made))"
+    );
+    std::fs::write(spool.join("subscriptions.new"), "V\t2\n\nWork\n").unwrap();
+    std::fs::rename(spool.join("subscriptions.new"), spool.join("subscriptions")).unwrap();
+    assert_eq!(
+        anna.line(),
+        "* LIST (\\HasNoChildren \\Subscribed) \"/\" Work"
+    );
+    assert!(begun.elapsed() < TOLD_AT_ONCE, "{:?}", begun.elapsed());
+}
+
 #[test]
 fn a_stop_says_good_bye_in_both_protocols() {
     let mut fixture = Fixture::start(support::NEVER);

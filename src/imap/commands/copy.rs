@@ -13,7 +13,7 @@ use crate::mailbox::uid_set::UidSet;
 /// Copies messages: all or none, also where they are more than one command may copy.
 pub(crate) fn copy(
     context: &Context<'_>,
-    selected: &Selected,
+    selected: &mut Selected,
     uid: bool,
     set: &SequenceSet,
     mailbox: &MailboxArg,
@@ -29,6 +29,7 @@ pub(crate) fn copy(
         .copy(&uids, &target)
         .map_err(CommandError::Target)?;
     context.tally.count_added(count(&copied));
+    selected.placed = Some((target, placed(&copied)));
     Ok(Completed {
         code: copy_uid(&copied),
         text: None,
@@ -59,6 +60,9 @@ pub(crate) fn move_messages(
         .map_err(CommandError::Target)?;
     context.tally.count_added(count(&moved));
     context.tally.count_removed(count(&moved));
+    let gone = moved.pairs.iter().map(|(from, _)| *from).collect();
+    selected.view.lose(&gone);
+    selected.placed = Some((target, placed(&moved)));
     if let Some(code) = copy_uid(&moved) {
         out.ok(code, "Moved");
     }
@@ -79,6 +83,11 @@ const fn nothing_found() -> Completed {
 fn copy_uid(transferred: &Transferred) -> Option<Code> {
     let (from, to): (UidSet, UidSet) = transferred.pairs.iter().copied().unzip();
     (!from.is_empty()).then_some(Code::CopyUid(transferred.uid_validity, from, to))
+}
+
+/// Where the messages are now.
+fn placed(transferred: &Transferred) -> UidSet {
+    transferred.pairs.iter().map(|(_, to)| *to).collect()
 }
 
 fn count(transferred: &Transferred) -> u64 {

@@ -31,12 +31,12 @@ pub(crate) fn expunge(
     Ok(Completed::PLAIN)
 }
 
-/// Removes those of the messages that are marked `\Deleted`.
+/// Removes those of the messages that are marked `\Deleted`. Returns those removed.
 pub(crate) fn remove_deleted(
     context: &Context<'_>,
-    selected: &Selected,
+    selected: &mut Selected,
     among: &UidSet,
-) -> Result<(), CommandError> {
+) -> Result<UidSet, CommandError> {
     let deleted = find_deleted(selected, among)?;
     remove(context, selected, &deleted)
 }
@@ -54,17 +54,19 @@ fn find_deleted(selected: &Selected, among: &UidSet) -> Result<UidSet, CommandEr
     Ok(among.iter().filter(|uid| is_deleted(*uid)).collect())
 }
 
-/// Removes messages.
+/// Removes messages; returns those removed.
 fn remove(
     context: &Context<'_>,
-    selected: &Selected,
+    selected: &mut Selected,
     deleted: &UidSet,
-) -> Result<(), CommandError> {
-    if !deleted.is_empty() {
-        let removed = selected.mailbox.expunge(deleted)?;
-        context
-            .tally
-            .count_removed(u64::try_from(removed.len()).unwrap_or(u64::MAX));
+) -> Result<UidSet, CommandError> {
+    if deleted.is_empty() {
+        return Ok(UidSet::new());
     }
-    Ok(())
+    let removed = selected.mailbox.expunge(deleted)?;
+    context
+        .tally
+        .count_removed(u64::try_from(removed.len()).unwrap_or(u64::MAX));
+    selected.view.lose(&removed);
+    Ok(removed)
 }

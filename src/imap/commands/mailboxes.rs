@@ -2,20 +2,20 @@
 
 use super::Context;
 use super::select::list_entry;
-use crate::imap::session::reply::{CommandError, CommandResult, Completed, Responses};
+use crate::imap::session::reply::{CommandError, Completed, Responses};
 use crate::imap::types::core::MailboxArg;
 use crate::imap::types::response::Code;
 use crate::mailbox::backend::Error;
 use crate::mailbox::name::{MailboxName, SpecialUse};
 
-/// Makes a mailbox of the name given: not under the alias, but in the normal form.
+/// Makes a mailbox of the name given: not under the alias, but in the normal form. Returns its name as well.
 pub(crate) fn create(
     context: &Context<'_>,
     mailbox: &MailboxArg,
     special_use: &[SpecialUse],
     unknown_use: bool,
     out: &mut Responses<'_>,
-) -> CommandResult {
+) -> Result<(MailboxName, Completed), CommandError> {
     // \All and \Flagged are views of other mailboxes (RFC 6154 §2), which we do not have
     let virtual_use = special_use
         .iter()
@@ -36,10 +36,11 @@ pub(crate) fn create(
     }
     // the mailbox is there, whatever becomes of its identifier
     let id = context.account.mailbox_id(&name).unwrap_or_default();
-    Ok(Completed {
+    let completed = Completed {
         code: id.map(Code::MailboxId),
         ..Completed::PLAIN
-    })
+    };
+    Ok((name, completed))
 }
 
 /// Removes a mailbox. Returns its name.
@@ -79,16 +80,22 @@ pub(crate) fn rename(
     Ok((from, to))
 }
 
-/// Subscribes to a name, whether there is a mailbox or not (RFC 9051 §6.3.7).
-pub(crate) fn subscribe(context: &Context<'_>, mailbox: &MailboxArg) -> CommandResult {
+/// Subscribes to a name, whether there is a mailbox or not (RFC 9051 §6.3.7). Returns it.
+pub(crate) fn subscribe(
+    context: &Context<'_>,
+    mailbox: &MailboxArg,
+) -> Result<MailboxName, CommandError> {
     context.new_name(mailbox)?;
     let name = context.existing(mailbox)?;
     context.account.set_subscribed(&name, true)?;
-    Ok(Completed::PLAIN)
+    Ok(name)
 }
 
-/// Takes back a subscription, made under the literal name or under the one that the alias stands for.
-pub(crate) fn unsubscribe(context: &Context<'_>, mailbox: &MailboxArg) -> CommandResult {
+/// Takes back a subscription, made under the literal name or under the one that the alias stands for. Returns that.
+pub(crate) fn unsubscribe(
+    context: &Context<'_>,
+    mailbox: &MailboxArg,
+) -> Result<MailboxName, CommandError> {
     let literal = context.new_name(mailbox)?;
     let candidates = context.names.candidates(mailbox);
     let name = if candidates.is_empty() {
@@ -102,5 +109,5 @@ pub(crate) fn unsubscribe(context: &Context<'_>, mailbox: &MailboxArg) -> Comman
             .unwrap_or(literal)
     };
     context.account.set_subscribed(&name, false)?;
-    Ok(Completed::PLAIN)
+    Ok(name)
 }

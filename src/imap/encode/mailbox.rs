@@ -48,6 +48,7 @@ fn push_delimiter(delimiter: char, utf8: bool, out: &mut Vec<u8>) {
 const fn attribute_name(attribute: ListAttribute) -> &'static str {
     match attribute {
         ListAttribute::NonExistent => "\\NonExistent",
+        ListAttribute::NoAccess => "\\NoAccess",
         ListAttribute::NoSelect => "\\Noselect",
         ListAttribute::NoInferiors => "\\Noinferiors",
         ListAttribute::HasChildren => "\\HasChildren",

@@ -8,10 +8,12 @@ use super::core::{
     mod_sequence, name, named, number64, nz_number, quoted, sp, word,
 };
 use super::date::date;
+use super::fetch::fetch_atts;
 use super::sequence::{partial_range, sequence_set};
 use super::store::keyword;
 use crate::imap::types::command::CommandBody;
 use crate::imap::types::core::Octets;
+use crate::imap::types::fetch::FetchItem;
 use crate::imap::types::search::{DateKind, DateTest, Search, SearchKey, SearchReturns};
 use crate::imap::types::sequence::PartialRange;
 use crate::mailbox::flag::SystemFlag;
@@ -43,14 +45,17 @@ pub(super) fn search(uid: bool) -> impl FnMut(&[u8]) -> ParseResult<'_, CommandB
     move |input| {
         let return_opts = preceded(word("RETURN"), cut(after_sp(search_returns)));
         let (rest, returns) = opt(after_sp(return_opts)).parse(input)?;
+        let (returns, update_items) = returns.unzip();
         let charset = preceded(word("CHARSET"), cut(after_sp(named("a charset", astring))));
         let (rest, charset) = opt(after_sp(charset)).parse(rest)?;
         let (rest, key) = search_keys(rest)?;
         let search = Search {
             returns,
             charset,
+            update_items: update_items.unwrap_or_default(),
             key,
         };
+        let search = Box::new(search);
         Ok((rest, CommandBody::Search { uid, search }))
     }
 }
@@ -58,9 +63,10 @@ pub(super) fn search(uid: bool) -> impl FnMut(&[u8]) -> ParseResult<'_, CommandB
 /// `search-return-opts = SP "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")"`; here the list
 ///
 /// One PARTIAL or one ALL may be among them (RFC 9394 §3.1).
-fn search_returns(input: &[u8]) -> ParseResult<'_, SearchReturns> {
+fn search_returns(input: &[u8]) -> ParseResult<'_, (SearchReturns, Vec<FetchItem>)> {
     let (rest, options) = list0(search_return_opt).parse(input)?;
     let mut returns = SearchReturns::default();
+    let mut update_items = Vec::new();
     for option in options {
         match option {
             ReturnOption::Min => returns.min = true,
@@ -68,7 +74,10 @@ fn search_returns(input: &[u8]) -> ParseResult<'_, SearchReturns> {
             ReturnOption::All => returns.all = true,
             ReturnOption::Count => returns.count = true,
             ReturnOption::Save => returns.save = true,
-            ReturnOption::Update => returns.update = true,
+            ReturnOption::Update(items) => {
+                returns.update = true;
+                update_items = items;
+            }
             ReturnOption::Context => returns.context = true,
             ReturnOption::Partial(window) => {
                 if returns.partial.replace(window).is_some() {
@@ -80,7 +89,7 @@ fn search_returns(input: &[u8]) -> ParseResult<'_, SearchReturns> {
     if returns.all && returns.partial.is_some() {
         return fail(input, "either PARTIAL or ALL");
     }
-    Ok((rest, returns))
+    Ok((rest, (returns, update_items)))
 }
 
 /// A return option with its value.
@@ -96,16 +105,18 @@ enum ReturnOption {
     Count,
     /// SAVE
     Save,
-    /// UPDATE
-    Update,
+    /// UPDATE, with data items of FETCH
+    Update(Vec<FetchItem>),
     /// CONTEXT
     Context,
     /// PARTIAL
     Partial(PartialRange),
 }
 
-/// `search-return-opt = "MIN" / "MAX" / "ALL" / "COUNT" / "SAVE" / "UPDATE" / "CONTEXT" / "PARTIAL" SP partial-range` (RFC 9051 §9,
-/// RFC 5267 §5, RFC 9394 §4)
+/// `search-return-opt = "MIN" / "MAX" / "ALL" / "COUNT" / "SAVE" / modifier-update / "CONTEXT" / "PARTIAL" SP partial-range` (RFC 9051
+/// §9, RFC 5267 §5, RFC 9394 §4)
+///
+/// `modifier-update = "UPDATE" ["(" fetch-att *(SP fetch-att) ")"]` (RFC 5465 §8); the examples there have a space as well
 fn search_return_opt(input: &[u8]) -> ParseResult<'_, ReturnOption> {
     let (rest, name) = named("a return option", name).parse(input)?;
     let option = match name.as_str() {
@@ -114,7 +125,11 @@ fn search_return_opt(input: &[u8]) -> ParseResult<'_, ReturnOption> {
         "ALL" => ReturnOption::All,
         "COUNT" => ReturnOption::Count,
         "SAVE" => ReturnOption::Save,
-        "UPDATE" => ReturnOption::Update,
+        "UPDATE" => {
+            let items = preceded(opt(octet(' ')), preceded(peek(octet('(')), cut(fetch_atts)));
+            let (rest, items) = opt(items).parse(rest)?;
+            return Ok((rest, ReturnOption::Update(items.unwrap_or_default())));
+        }
         "CONTEXT" => ReturnOption::Context,
         "PARTIAL" => return map(after_sp(partial_range), ReturnOption::Partial).parse(rest),
         _ => return fail(input, "return options of SEARCH that are offered"),

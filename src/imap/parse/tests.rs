@@ -4,7 +4,7 @@ use super::*;
 use crate::imap::types::command::AppendMessage;
 use crate::imap::types::fetch::{FetchItem, SectionText};
 use crate::imap::types::list::StatusItem;
-use crate::imap::types::search::{DateKind, DateTest, Search, SearchKey};
+use crate::imap::types::search::{DateKind, DateTest, SearchKey};
 use crate::mailbox::flag::{FlagAction, SystemFlag};
 use crate::mailbox::id::ModSeq;
 
@@ -802,16 +802,34 @@ fn search_options() {
     let returns = search.returns.unwrap();
     assert!(returns.min && returns.save && !returns.all);
     assert_eq!(search.charset.as_deref(), Some(&b"UTF-8"[..]));
-    assert!(matches!(
-        parse("SEARCH RETURN () ALL"),
-        Ok(CommandBody::Search {
-            search: Search {
-                returns: Some(_),
-                ..
-            },
-            ..
-        })
-    ));
+    let plain = parse("SEARCH RETURN () ALL");
+    assert!(matches!(plain, Ok(CommandBody::Search { search, .. }) if search.returns.is_some()));
+}
+
+#[test]
+fn updates_of_search_with_data_items() {
+    for (options, expected) in [
+        ("UPDATE", &[][..]),
+        ("UPDATE(UID)", &[FetchItem::Uid]),
+        (
+            "UPDATE (uid FLAGS uid) COUNT",
+            &[FetchItem::Uid, FetchItem::Flags],
+        ),
+    ] {
+        let Ok(CommandBody::Search { search, .. }) =
+            parse(&format!("SEARCH RETURN ({options}) ALL"))
+        else {
+            panic!("{options}")
+        };
+        assert!(search.returns.unwrap().update);
+        assert_eq!(search.update_items, expected, "{options}");
+    }
+    for options in ["UPDATE (", "UPDATE ()", "UPDATE (all)", "UPDATE  (uid)"] {
+        assert!(
+            parse(&format!("SEARCH RETURN ({options}) ALL")).is_err(),
+            "{options}"
+        );
+    }
 }
 
 #[test]

@@ -64,10 +64,7 @@ pub(super) enum Job {
     /// Look whether there is something new.
     Idle(Idle),
     /// Look whether there is something to notify of.
-    Notices {
-        /// New messages are being told, and the last piece ended within a literal.
-        is_within_literal: bool,
-    },
+    Notices,
     /// Look what became of search results, before a command ends.
     Finish(Box<Finish>),
 }
@@ -80,7 +77,7 @@ impl Job {
             Self::Open(opening) => Some(&opening.tag),
             Self::Reading(reading) => Some(&reading.tag),
             Self::Upload(upload) => Some(&upload.tag),
-            Self::Idle(_) | Self::Notices { .. } | Self::Finish(_) => None,
+            Self::Idle(_) | Self::Notices | Self::Finish(_) => None,
         }
     }
 
@@ -88,11 +85,11 @@ impl Job {
     pub(super) const fn is_within_literal(&self) -> bool {
         match self {
             Self::Reading(reading) => reading.cursor.is_within_literal(),
-            Self::Notices { is_within_literal } => *is_within_literal,
             Self::Command(_)
             | Self::Open(_)
             | Self::Upload(_)
             | Self::Idle(_)
+            | Self::Notices
             | Self::Finish(_) => false,
         }
     }
@@ -185,6 +182,16 @@ pub(super) struct Finish {
 }
 
 impl Finish {
+    /// Only what the client must hear, with no command in progress.
+    pub(super) const fn of(pending: Pending) -> Self {
+        Self {
+            pending,
+            tagged: None,
+            bye: None,
+            updates_later: false,
+        }
+    }
+
     /// Tells HIGHESTMODSEQ, by the tagged response where that is OK and has no other code.
     pub(super) fn tell_mod_seq(&mut self, mod_seq: ModSeq, out: &mut Responses<'_>) {
         let code = Code::HighestModSeq(mod_seq);

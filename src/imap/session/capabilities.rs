@@ -27,6 +27,7 @@ const AFTER_LOGIN: &[&str] = &[
     "SEARCHRES",
     "PARTIAL",
     "CONTEXT=SEARCH",
+    "NOTIFY",
     "UIDBATCHES",
     "INPROGRESS",
     "LIST-EXTENDED",

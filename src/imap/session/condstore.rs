@@ -7,6 +7,7 @@
 use super::reply::CommandError;
 use super::{Dialect, Resync, Selected, Session};
 use crate::imap::types::command::CommandBody;
+use crate::imap::types::event_groups::Notify;
 use crate::imap::types::fetch::FetchItem;
 use crate::imap::types::list::StatusItem;
 use crate::imap::types::response::Code;
@@ -85,7 +86,14 @@ fn enables_condstore(body: &CommandBody) -> bool {
         CommandBody::Fetch {
             items, modifiers, ..
         } => items.contains(&FetchItem::ModSeq) || modifiers.changed_since.is_some(),
-        CommandBody::Search { search, .. } => search.key.any(SearchKey::is_mod_seq),
+        CommandBody::Search { search, .. } => {
+            search.key.any(SearchKey::is_mod_seq)
+                || search.update_items.contains(&FetchItem::ModSeq)
+        }
+        CommandBody::Notify(Notify::Set(set)) => set
+            .selected
+            .as_ref()
+            .is_some_and(|selected| selected.items.contains(&FetchItem::ModSeq)),
         CommandBody::Store(store) => store.unchanged_since.is_some(),
         _ => false,
     }

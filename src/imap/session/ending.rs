@@ -9,11 +9,15 @@ use crate::imap::encode;
 use crate::imap::types::core::Tag;
 use crate::imap::types::response::{Code, Condition, Tagged, Text, Untagged};
 use crate::mailbox::backend::Error;
+use crate::mailbox::uid_set::UidSet;
 use crate::protocol::Interrupt;
 
 impl Session {
     /// A command ends: brings the view up to date, and has everything said.
     pub(super) fn end(&mut self, tag: Tag, row: &'static Row, mut result: CommandResult) {
+        if let Some((name, uids)) = self.state.selected().and_then(|open| open.placed.take()) {
+            self.note_own_messages(&name, &uids);
+        }
         let cut_beside = self.tell_cut(&mut result);
         let is_gone = matches!(result, Err(CommandError::Store(Error::NonExistent)))
             && (row.legal == Legal::Selected || row.name == "NOOP");
@@ -36,8 +40,9 @@ impl Session {
         if is_gone {
             finish.bye = self.lose_mailbox(&mut finish.pending);
         } else if let State::Selected(_, selected) = &mut self.state {
-            let uid_command = row.name.starts_with("UID ");
-            finish.pending = Pending::take(selected, row.expunges, uid_command, self.dialect);
+            let with_uids = row.name.starts_with("UID ") || self.notices.is_some();
+            finish.pending = Pending::take(selected, row.expunges, with_uids, self.dialect);
+            self.want_events();
         }
         if let Some(notice) = cut_beside {
             finish.pending.say_first(notice);
@@ -72,6 +77,7 @@ impl Session {
 
     /// The selected mailbox is no more. Returns the BYE, if the client cannot be told otherwise.
     pub(super) fn lose_mailbox(&mut self, pending: &mut Pending) -> Option<Text> {
+        self.end_notices_of_selected(&UidSet::new());
         let state = std::mem::replace(&mut self.state, State::Logout);
         self.state = match state {
             State::Selected(authenticated, _) => State::Authenticated(authenticated),
@@ -181,9 +187,9 @@ impl Session {
             Activity::Closed | Activity::TlsAgreed | Activity::CompressionAgreed => true,
             Activity::Reading(reading) => reading.cursor.is_within_literal(),
             Activity::Work(job) => job.is_within_literal(),
-            _ => self.is_within_arrival(),
+            _ => false,
         };
-        if is_silent {
+        if is_silent || self.is_within_arrival() {
             return self.close();
         }
         let text = match reason {

@@ -87,6 +87,20 @@ impl Session {
             }
             idle.pending = None;
         }
+        if self.is_telling_arrivals() {
+            idle.words_due = None;
+            if self.arrivals_need_disk() {
+                self.activity = Activity::Work(Box::new(Job::Idle(idle)));
+            } else {
+                self.activity = Activity::Idle(Box::new(idle));
+                self.advance_arrivals(out);
+            }
+            return None;
+        }
+        if self.is_within_arrival() {
+            // of a result of a search: whatever the client has said waits for its end
+            return self.look_for_news(idle, now, out);
+        }
         let result = match self.next_line(out) {
             NextLine::None => return self.look_for_news(idle, now, out),
             NextLine::Whole(line) if line.eq_ignore_ascii_case(b"DONE") => Ok(Completed::PLAIN),
@@ -106,6 +120,7 @@ impl Session {
         };
         match updates {
             Updates::Told => {}
+            Updates::Broken => return None,
             Updates::More => {
                 self.activity = Activity::Idle(Box::new(idle));
                 return None;
@@ -119,7 +134,11 @@ impl Session {
             self.activity = Activity::Work(Box::new(Job::Idle(idle)));
             return None;
         }
-        self.tell_of_others(out);
+        if !self.tell_of_others(out) {
+            self.activity = Activity::Idle(Box::new(idle));
+            return None;
+        }
+        let with_uids = self.notices.is_some();
         if self.wants_selected()
             && let State::Selected(_, selected) = &mut self.state
         {
@@ -131,11 +150,15 @@ impl Session {
                 .view
                 .is_current(&selected.mailbox.read(), Expunges::Tell);
             if !is_current {
-                let pending = Pending::take(selected, Expunges::Tell, false, self.dialect);
+                let pending = Pending::take(selected, Expunges::Tell, with_uids, self.dialect);
                 idle.pending = Some(Box::new(pending));
                 self.activity = Activity::Idle(Box::new(idle));
                 return None;
             }
+        }
+        if self.begin_arrivals() {
+            self.activity = Activity::Idle(Box::new(idle));
+            return None;
         }
         idle.looked = false;
         let at = self.next_moment(&mut idle, now, out);
@@ -166,12 +189,14 @@ impl Session {
 
     /// Looks at the disk, on a thread of the volume.
     pub(super) fn look(&mut self, mut idle: Idle, out: &mut Vec<u8>) {
+        if self.is_telling_arrivals() {
+            self.activity = Activity::Idle(Box::new(idle));
+            return self.advance_arrivals(out);
+        }
         if let State::Selected(_, selected) = &self.state
             && selected.contexts.is_due()
         {
-            self.work_on_updates(out);
-            self.activity = Activity::Idle(Box::new(idle));
-            return;
+            return self.work_on_updates(Activity::Idle(Box::new(idle)), out);
         }
         let seen = match &self.state {
             State::Selected(_, selected) => selected.mailbox.refresh(selected.intake()),
@@ -182,22 +207,21 @@ impl Session {
             idle.watch = None;
             if let Some(bye) = self.lose_mailbox(&mut pending) {
                 self.activity = Activity::Finish(Box::new(Finish {
-                    pending,
-                    tagged: None,
                     bye: Some(bye),
-                    updates_later: false,
+                    ..Finish::of(pending)
                 }));
                 return;
             }
             idle.pending = Some(Box::new(pending));
         }
         idle.looked = true;
-        idle.failed = seen.is_err() | !self.look_at_others();
+        idle.failed = seen.is_err() | !self.look_at_others(out);
         self.activity = Activity::Idle(Box::new(idle));
     }
 
     /// The look could not be had now.
     pub(super) fn look_later(&mut self, mut idle: Idle) {
+        self.look_for_notices_later();
         idle.looked = true;
         idle.failed = true;
         self.activity = Activity::Idle(Box::new(idle));

@@ -12,12 +12,14 @@
 
 mod activity;
 pub(crate) mod capabilities;
+mod choices;
 mod compression;
 mod condstore;
 mod ending;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod idle;
+mod listing;
 mod login;
 pub(crate) mod names;
 mod notices;
@@ -41,6 +43,7 @@ use super::commands::uid_batches::Batches;
 use super::encode::fetch::MessageNumber;
 use super::flow::Flow;
 use super::settings::Settings;
+use super::types::fetch::FetchItem;
 use crate::auth::Authenticator;
 use crate::mailbox::backend::{Account, Backend, Mailbox};
 use crate::mailbox::id::{ModSeq, SeqNum, Uid};
@@ -143,6 +146,12 @@ pub(crate) struct Selected {
     pub(crate) contexts: Contexts,
     /// What UIDBATCHES has told.
     pub(crate) batches: Batches,
+    /// New messages of which NOTIFY need not tell: this connection brought them itself, or was told with the results of a search.
+    pub(crate) own_arrivals: UidSet,
+    /// What NOTIFY asked FETCH to tell of new messages; perhaps nothing.
+    pub(crate) arrival_items: Vec<FetchItem>,
+    /// What COPY or MOVE has just put into which mailbox.
+    pub(crate) placed: Option<(MailboxName, UidSet)>,
 }
 
 impl Selected {
@@ -176,6 +185,9 @@ impl Selected {
             limits: MessageLimits::default(),
             contexts: Contexts::default(),
             batches: Batches::default(),
+            own_arrivals: UidSet::new(),
+            arrival_items: Vec::new(),
+            placed: None,
         }
     }
 }

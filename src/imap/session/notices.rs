@@ -1,34 +1,49 @@
 //! NOTIFY (RFC 5465): tells of events while no command is in progress, and during IDLE.
+//!
+//! What a client wants to hear of the selected mailbox is a matter of its [`crate::mailbox::view::View`], which keeps back the rest: so that
+//! neither numbers nor HIGHESTMODSEQ ever speak of what was not told. A NOTIFY SET itself ends with everything that was kept back (§3.1).
 
 use super::activity::{Activity, Finish, Job};
+use super::choices::Choices;
+use super::listing::OwnChange;
 use super::reply::{CommandError, CommandResult};
 use super::sync::Pending;
-use super::watched::Others;
+use super::watched::{OVERFLOW, Others};
 use super::{Dialect, Progress, Selected, Session, State};
 use crate::imap::commands::fetch::FetchCursor;
 use crate::imap::types::event_groups::{Notify, NotifySet, SelectedEvents};
+use crate::imap::types::fetch::FetchItem;
 use crate::imap::types::response::Code;
 use crate::mailbox::backend::{Error, Watch};
 use crate::mailbox::id::Uid;
 use crate::mailbox::name::MailboxName;
-use crate::mailbox::view::Expunges;
+use crate::mailbox::uid_set::UidSet;
+use crate::mailbox::view::{Events, Expunges};
 use crate::protocol::{Patience, Step, Wait};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 /// The events that are offered (RFC 5465 §3.1).
-const OFFERED: &[&str] = &["MessageNew", "MessageExpunge", "FlagChange"];
+const OFFERED: &[&str] = &[
+    "MessageNew",
+    "MessageExpunge",
+    "FlagChange",
+    "MailboxName",
+    "SubscriptionChange",
+];
 
 /// After a look that failed, the next one comes so soon.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// What a client that used NOTIFY SET is to hear of.
-#[derive(Debug)]
+/// What a client that used NOTIFY is to hear of; by default nothing.
+#[derive(Debug, Default)]
 pub(super) struct Notices {
     selected: Option<SelectedEvents>,
     others: Others,
-    /// Wakes the connection for the mailbox that is selected, as long as that is the one of this name.
-    watch: Option<SelectedWatch>,
+    /// Wakes the connection for the selected mailbox.
+    watch: Option<Box<dyn Watch>>,
+    /// The highest UID in the selected mailbox that is no news.
+    last_uid: u32,
     /// New messages that are being told.
     arrivals: Option<Box<FetchCursor>>,
     /// The disk was looked at since the last wake-up.
@@ -37,45 +52,48 @@ pub(super) struct Notices {
     failed: bool,
 }
 
-/// A watch of the selected mailbox.
-#[derive(Debug)]
-struct SelectedWatch {
-    name: MailboxName,
-    /// Wakes the connection.
-    _watch: Box<dyn Watch>,
-    /// The highest UID that was there when the watch began, or was told by FETCH since.
-    last_uid: u32,
-}
-
 impl Notices {
-    /// Whether expunges in the selected mailbox are told at once; none if nothing is told of it.
-    fn expunges(&self) -> Option<Expunges> {
-        let selected = self.selected.as_ref()?;
-        selected.messages?;
-        Some(if selected.delayed {
-            Expunges::Hold
-        } else {
-            Expunges::Tell
-        })
+    /// What is told of the selected mailbox.
+    fn events(&self) -> Events {
+        let messages = self.selected.as_ref().and_then(|events| events.messages);
+        match messages {
+            None => Events::None,
+            Some(events) if events.flags => Events::All,
+            Some(_) => Events::Messages,
+        }
     }
 
-    /// Begins to tell the data items of messages that have come, if the client asked for some (§5.2). `\Seen` is never set by it.
-    fn fetch_arrivals(
-        &mut self,
-        selected: &Selected,
-        dialect: Dialect,
-    ) -> Option<Box<FetchCursor>> {
-        let items = &self.selected.as_ref()?.items;
-        let watch = self.watch.as_mut().filter(|_| !items.is_empty())?;
-        let last = selected.view.last_uid()?.value();
-        if last <= watch.last_uid {
-            return None;
+    /// Whether expunges in the selected mailbox are told while no command is in progress.
+    fn expunges(&self) -> Expunges {
+        match &self.selected {
+            Some(selected) if !selected.delayed => Expunges::Tell,
+            Some(_) | None => Expunges::Hold,
         }
-        let first = watch.last_uid.saturating_add(1);
-        watch.last_uid = last;
-        let messages = selected.view.uids_within(first, last).collect();
-        let cursor = FetchCursor::of(false, messages, items.clone(), true, dialect);
-        Some(Box::new(cursor))
+    }
+
+    /// What FETCH is to tell of new messages, if anything.
+    fn items(&self) -> Option<&[FetchItem]> {
+        let selected = self.selected.as_ref()?;
+        let items = Some(&*selected.items);
+        items.filter(|items| selected.messages.is_some() && !items.is_empty())
+    }
+
+    /// Begins to tell the data items of messages that have come, if the client asked for some (§5.2), but for those that it brought
+    /// itself. `\Seen` is never set by it.
+    fn begin_arrivals(&mut self, selected: &mut Selected, dialect: Dialect) {
+        let own = std::mem::take(&mut selected.own_arrivals);
+        let last = selected.view.last_uid().map_or(0, Uid::value);
+        let first = self.last_uid.saturating_add(1);
+        self.last_uid = self.last_uid.max(last);
+        let Some(items) = self.items().filter(|_| first <= last) else {
+            return;
+        };
+        let arrived = selected.view.uids_within(first, last);
+        let messages: Vec<_> = arrived.filter(|(_, uid)| !own.contains(*uid)).collect();
+        if !messages.is_empty() {
+            let cursor = FetchCursor::of_arrivals(messages, items.to_vec(), dialect);
+            self.arrivals = Some(Box::new(cursor));
+        }
     }
 }
 
@@ -83,41 +101,66 @@ impl Session {
     /// Does NOTIFY. On a thread of the volume.
     pub(super) fn notify(&mut self, notify: Notify, out: &mut Vec<u8>) -> CommandResult {
         match notify {
-            Notify::None => self.notices = None,
-            Notify::Set(set) => self.set_notices(set, out)?,
+            Notify::None => self.notices = Some(Box::default()),
+            Notify::Set(set) => {
+                self.set_notices(set, out)?;
+                if let Some(selected) = self.state.selected() {
+                    // what was kept back until now is told at the end of this command
+                    selected.view.want(Events::All);
+                }
+            }
         }
         self.refresh()
     }
 
     fn set_notices(&mut self, set: NotifySet, out: &mut Vec<u8>) -> Result<(), CommandError> {
-        if set.unsupported
-            || set
-                .groups
-                .iter()
-                .any(|group| group.names || group.subscriptions)
-        {
+        if set.unsupported {
             return Err(CommandError::No(
                 Some(Code::BadEvent(OFFERED)),
                 Cow::Borrowed("there are no such events"),
             ));
         }
         let waker = self.services.host.waker();
-        let mut out = self.responses(out);
+        let tells_mod_seqs = self.is_offered("CONDSTORE");
+        let mut responses = self.responses(out);
         let (context, selected) = self.parts()?;
-        let mut others = Others::new(&set.groups, &context)?;
-        others.choose(&context, &waker)?;
+        let choices = Choices::new(&set.groups, &context)?;
+        let mut others = Others::new(choices, &context, &waker)?;
+        let last_uid = selected
+            .as_ref()
+            .and_then(|selected| selected.view.last_uid());
         if set.status {
-            others.tell_all(&context, selected.map(|selected| &selected.name), &mut out);
+            let mailbox = selected.map(|selected| &selected.mailbox);
+            others.tell_all(&context, mailbox, tells_mod_seqs, &mut responses);
         }
         self.notices = Some(Box::new(Notices {
             selected: set.selected,
             others,
-            watch: None,
-            arrivals: None,
-            looked: false,
-            failed: false,
+            last_uid: last_uid.map_or(0, Uid::value),
+            ..Notices::default()
         }));
         Ok(())
+    }
+
+    /// What the client wants to hear of the selected mailbox.
+    pub(super) fn wanted_events(&self) -> Events {
+        let notices = self.notices.as_ref();
+        notices.map_or(Events::All, |notices| notices.events())
+    }
+
+    /// Has the view keep back what the client does not want to hear of.
+    pub(super) fn want_events(&mut self) {
+        let events = self.wanted_events();
+        let notices = self.notices.as_ref();
+        let items = notices.and_then(|notices| notices.items());
+        let items = items.unwrap_or_default().to_vec();
+        if let Some(selected) = self.state.selected() {
+            selected.view.want(events);
+            if items.is_empty() {
+                selected.own_arrivals = UidSet::new();
+            }
+            selected.arrival_items = items;
+        }
     }
 
     /// Nothing has come from the client: tells what is to be told, or waits. None if there is more to do at once.
@@ -127,43 +170,30 @@ impl Session {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Option<Step> {
-        let Some(mut notices) = self.notices.take() else {
+        if self.notices.is_none() {
             return Some(Step::Wait(Wait::for_input(patience)));
-        };
-        let step = self.tell_notices(&mut notices, patience, now, out);
-        self.notices = Some(notices);
-        step
-    }
-
-    fn tell_notices(
-        &mut self,
-        notices: &mut Notices,
-        patience: Patience,
-        now: Instant,
-        out: &mut Vec<u8>,
-    ) -> Option<Step> {
-        let expunges = notices.expunges();
-        self.watch_selected(notices);
-        if !notices.looked && !notices.failed && self.must_look(notices) {
-            self.activity = Activity::Work(Box::new(Job::Notices {
-                is_within_literal: false,
-            }));
+        }
+        self.watch_selected();
+        if self.must_look() {
+            self.activity = Activity::Work(Box::new(Job::Notices));
             return None;
         }
-        self.tell_news_of(&mut notices.others, out);
+        if !self.tell_of_others(out) {
+            return None;
+        }
         let dialect = self.dialect;
-        if let (Some(expunges), Some(selected)) = (expunges, self.state.selected()) {
+        let (Some(notices), selected) = (&mut self.notices, self.state.selected()) else {
+            return None;
+        };
+        let expunges = notices.expunges();
+        if let Some(selected) = selected.filter(|_| notices.events() != Events::None) {
             let is_current = selected.view.is_current(&selected.mailbox.read(), expunges);
             if !is_current {
-                self.activity = Activity::Finish(Box::new(Finish {
-                    pending: Pending::take(selected, expunges, true, dialect),
-                    tagged: None,
-                    bye: None,
-                    updates_later: false,
-                }));
+                let pending = Pending::take(selected, expunges, true, dialect);
+                self.activity = Activity::Finish(Box::new(Finish::of(pending)));
                 return None;
             }
-            notices.arrivals = notices.fetch_arrivals(selected, dialect);
+            notices.begin_arrivals(selected, dialect);
             if notices.arrivals.is_some() {
                 return None;
             }
@@ -177,82 +207,120 @@ impl Session {
         }))
     }
 
-    /// Tells what has changed in other mailboxes.
-    fn tell_news_of(&mut self, others: &mut Others, out: &mut Vec<u8>) {
-        let mut out = self.responses(out);
-        if let Ok((context, selected)) = self.parts() {
-            let name = selected.map(|selected| &selected.name);
-            others.tell_news(&context, name, &mut out);
+    /// Tells what has changed besides the selected mailbox; during IDLE too (§4). Returns false if there is more to tell when the output has
+    /// been written.
+    pub(super) fn tell_of_others(&mut self, out: &mut Vec<u8>) -> bool {
+        let Some(mut notices) = self.notices.take() else {
+            return true;
+        };
+        let is_told = self.parts().is_ok_and(|(context, selected)| {
+            let mailbox = selected.map(|selected| &selected.mailbox);
+            notices.others.tell_news(&context, mailbox, out)
+        });
+        self.notices = Some(notices);
+        is_told || matches!(self.state, State::NotAuthenticated | State::Logout)
+    }
+
+    /// True if something besides the selected mailbox must be looked at on the disk.
+    pub(super) fn others_need_disk(&mut self) -> bool {
+        let Some(notices) = self.notices.take() else {
+            return false;
+        };
+        let needs_disk = self
+            .parts()
+            .is_ok_and(|(context, _)| notices.others.needs_disk(&context));
+        self.notices = Some(notices);
+        needs_disk
+    }
+
+    /// Looks at it, on a thread of the volume. Returns false if something could not be looked at. If there is too much to tell, the client
+    /// hears that, and nothing more after it (§5.8).
+    pub(super) fn look_at_others(&mut self, out: &mut Vec<u8>) -> bool {
+        let Some(mut notices) = self.notices.take() else {
+            return true;
+        };
+        let waker = self.services.host.waker();
+        let looked = match self.parts() {
+            Ok((context, _)) => notices.others.look(&context, &waker),
+            Err(error) => Err(error),
+        };
+        if looked == Err(OVERFLOW) {
+            let code = Code::NotificationOverflow;
+            self.responses(out)
+                .ok(code, "Too much to tell; NOTIFY has ended");
+            notices = Box::default();
         }
-    }
-
-    /// The same during IDLE (RFC 5465 §4).
-    pub(super) fn tell_of_others(&mut self, out: &mut Vec<u8>) {
-        if let Some(mut notices) = self.notices.take() {
-            self.tell_news_of(&mut notices.others, out);
-            self.notices = Some(notices);
-        }
-    }
-
-    /// True if another mailbox must be looked at on the disk.
-    pub(super) fn others_need_disk(&self) -> bool {
-        let notices = self.notices.as_ref();
-        notices.is_some_and(|notices| notices.others.needs_disk())
-    }
-
-    /// Looks at the other mailboxes, on a thread of the volume. Returns false if one could not be looked at.
-    pub(super) fn look_at_others(&mut self) -> bool {
-        let notices = self.notices.as_mut();
-        notices.is_none_or(|notices| notices.others.look())
+        self.notices = Some(notices);
+        self.want_events();
+        looked.unwrap_or(false)
     }
 
     /// True if IDLE tells of the selected mailbox: unless the client has said by NOTIFY that it does not want to hear of it.
     pub(super) fn wants_selected(&self) -> bool {
-        let notices = self.notices.as_ref();
-        notices.is_none_or(|notices| notices.expunges().is_some())
+        self.wanted_events() != Events::None
     }
 
     /// Watches the selected mailbox, if the client wants to hear of it.
-    fn watch_selected(&self, notices: &mut Notices) {
-        let wanted = match &self.state {
-            State::Selected(_, selected) if notices.expunges().is_some() => Some(selected),
-            _ => None,
+    fn watch_selected(&mut self) {
+        let (Some(notices), selected) = (&mut self.notices, self.state.selected()) else {
+            return;
         };
-        let Some(selected) = wanted else {
+        let Some(selected) = selected.filter(|_| notices.events() != Events::None) else {
             notices.watch = None;
             return;
         };
-        let is_watched = notices
-            .watch
-            .as_ref()
-            .is_some_and(|watch| watch.name == selected.name);
-        if !is_watched {
-            let watch = selected.mailbox.watch(self.services.host.waker());
-            notices.watch = Some(SelectedWatch {
-                name: selected.name.clone(),
-                _watch: watch,
-                last_uid: selected.view.last_uid().map_or(0, Uid::value),
-            });
+        if notices.watch.is_none() {
+            notices.watch = Some(selected.mailbox.watch(self.services.host.waker()));
         }
     }
 
-    /// The selected mailbox is left.
-    pub(super) fn stop_watching_selected(&mut self) {
+    /// A mailbox was selected: what is in it is no news.
+    pub(super) fn begin_notices_of_selected(&mut self) {
+        if let (Some(notices), Some(selected)) = (&mut self.notices, self.state.selected()) {
+            notices.last_uid = selected.view.last_uid().map_or(0, Uid::value);
+        }
+    }
+
+    /// The selected mailbox is left; the client has `removed` messages of it before.
+    pub(super) fn end_notices_of_selected(&mut self, removed: &UidSet) {
         if let Some(notices) = &mut self.notices {
             notices.watch = None;
             notices.arrivals = None;
+            if let Some(selected) = self.state.selected() {
+                let settled = selected.view.settled();
+                notices.others.leave(&selected.mailbox, settled, removed);
+            }
         }
     }
 
-    /// True if something may have happened on a disk.
-    fn must_look(&self, notices: &Notices) -> bool {
-        let is_stale = match &self.state {
-            State::Selected(_, selected) if notices.watch.is_some() => {
-                !selected.mailbox.is_current()
+    /// The client has put messages into a mailbox itself.
+    pub(super) fn note_own_messages(&mut self, name: &MailboxName, uids: &UidSet) {
+        if let Some(selected) = self.state.selected().filter(|open| open.name == *name) {
+            selected.own_arrivals.unite(uids);
+        }
+        if let Some(notices) = &mut self.notices {
+            notices.others.note_own(name, uids);
+        }
+    }
+
+    /// The client has changed names or subscriptions itself. On a thread of the volume.
+    pub(super) fn note_own_change(&mut self, own: &OwnChange) {
+        if let Some(mut notices) = self.notices.take() {
+            if let Ok((context, _)) = self.parts() {
+                notices.others.note_own_change(own, &context);
             }
-            _ => false,
+            self.notices = Some(notices);
+        }
+    }
+
+    /// True if something may have happened on a disk, and was not looked for since the last wake-up.
+    fn must_look(&mut self) -> bool {
+        let is_watched = match &self.notices {
+            Some(notices) if !notices.looked && !notices.failed => notices.watch.is_some(),
+            Some(_) | None => return false,
         };
-        is_stale || notices.others.needs_disk()
+        let selected = self.state.selected().filter(|_| is_watched);
+        selected.is_some_and(|selected| !selected.mailbox.is_current()) || self.others_need_disk()
     }
 
     /// Looks at the disk, on a thread of the volume.
@@ -260,35 +328,43 @@ impl Session {
         if self.is_telling_arrivals() {
             return self.advance_arrivals(out);
         }
-        let Some(mut notices) = self.notices.take() else {
-            return;
-        };
-        notices.looked = true;
-        notices.failed = !notices.others.look();
-        if let (State::Selected(_, selected), Some(_)) = (&self.state, &notices.watch) {
+        let mut failed = !self.look_at_others(out);
+        if let (State::Selected(_, selected), true) = (&self.state, self.wants_selected()) {
             let seen = selected.mailbox.refresh(selected.intake());
-            notices.failed |= seen.is_err();
+            failed |= seen.is_err();
             if seen == Err(Error::NonExistent) {
-                notices.watch = None;
                 let mut pending = Pending::default();
                 let bye = self.lose_mailbox(&mut pending);
                 self.activity = Activity::Finish(Box::new(Finish {
-                    pending,
-                    tagged: None,
                     bye,
-                    updates_later: false,
+                    ..Finish::of(pending)
                 }));
             }
         }
-        self.notices = Some(notices);
+        if let Some(notices) = &mut self.notices {
+            notices.looked = true;
+            notices.failed = failed;
+        }
     }
 
-    /// The look could not be had now.
+    /// The look could not be had now; new messages that were being told are left out.
     pub(super) fn look_for_notices_later(&mut self) {
         if let Some(notices) = &mut self.notices {
             notices.failed = true;
             notices.arrivals = None;
         }
+        if let Some(selected) = self.state.selected() {
+            selected.contexts.put_off();
+        }
+    }
+
+    /// Begins to tell new messages during IDLE; true if there are some to be told.
+    pub(super) fn begin_arrivals(&mut self) -> bool {
+        let dialect = self.dialect;
+        if let (Some(notices), Some(selected)) = (&mut self.notices, self.state.selected()) {
+            notices.begin_arrivals(selected, dialect);
+        }
+        self.is_telling_arrivals()
     }
 
     /// True if new messages are being told: nothing else may be said before the last of them.
@@ -297,27 +373,35 @@ impl Session {
         notices.is_some_and(|notices| notices.arrivals.is_some())
     }
 
-    /// True if the client is in the middle of a literal of a new message.
+    /// True if the client is in the middle of a response that tells of a new message unasked.
     pub(super) fn is_within_arrival(&self) -> bool {
         let notices = self.notices.as_ref();
         let cursor = notices.and_then(|notices| notices.arrivals.as_ref());
-        cursor.is_some_and(|cursor| cursor.is_within_literal())
+        let is_within_result = match &self.state {
+            State::Selected(_, selected) => selected.contexts.is_within_literal(),
+            State::NotAuthenticated | State::Authenticated(_) | State::Logout => false,
+        };
+        is_within_result || cursor.is_some_and(|cursor| cursor.is_within_literal())
+    }
+
+    /// True if new messages cannot be told further without a thread of the volume.
+    pub(super) fn arrivals_need_disk(&self) -> bool {
+        let notices = self.notices.as_ref();
+        let cursor = notices.and_then(|notices| notices.arrivals.as_ref());
+        cursor.is_some_and(|cursor| cursor.needs_disk())
     }
 
     /// Goes on to tell new messages, here or on a thread of the volume.
     pub(super) fn continue_arrivals(&mut self, out: &mut Vec<u8>) {
-        let notices = self.notices.as_ref();
-        let cursor = notices.and_then(|notices| notices.arrivals.as_ref());
-        if cursor.is_some_and(|cursor| cursor.needs_disk()) {
-            let is_within_literal = self.is_within_arrival();
-            self.activity = Activity::Work(Box::new(Job::Notices { is_within_literal }));
+        if self.arrivals_need_disk() {
+            self.activity = Activity::Work(Box::new(Job::Notices));
         } else {
             self.advance_arrivals(out);
         }
     }
 
     /// The next piece of new messages.
-    fn advance_arrivals(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn advance_arrivals(&mut self, out: &mut Vec<u8>) {
         let dialect = self.dialect;
         let (Some(notices), Some(selected)) = (&mut self.notices, self.state.selected()) else {
             return;
@@ -325,12 +409,16 @@ impl Session {
         let Some(mut cursor) = notices.arrivals.take() else {
             return;
         };
-        let progress = cursor.advance(selected, &dialect, out);
-        match progress {
+        match cursor.advance(selected, &dialect, out) {
             Ok(Progress::More) => notices.arrivals = Some(cursor),
             Err(_) if cursor.is_within_literal() => self.break_off(),
             // a message that is gone or cannot be read is left out: nobody asked for it by a command
-            Ok(Progress::Done) | Err(_) => {}
+            Ok(Progress::Done) | Err(_) => {
+                if let Some(mod_seq) = selected.mod_seq_due(false, dialect) {
+                    let code = Code::HighestModSeq(mod_seq);
+                    self.responses(out).ok(code, "Highest");
+                }
+            }
         }
     }
 }

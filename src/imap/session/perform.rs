@@ -1,5 +1,6 @@
 //! Commands that are done in one go.
 
+use super::listing::OwnChange;
 use super::names::Names;
 use super::reply::{CommandError, CommandResult, Completed};
 use super::run::NOT_NOW;
@@ -76,9 +77,22 @@ impl Session {
                     unknown_use,
                 },
                 _,
-            ) => mailboxes::create(&context, mailbox, special_use, *unknown_use, &mut out),
-            (CommandBody::Subscribe(mailbox), _) => mailboxes::subscribe(&context, mailbox),
-            (CommandBody::Unsubscribe(mailbox), _) => mailboxes::unsubscribe(&context, mailbox),
+            ) => {
+                let (name, completed) =
+                    mailboxes::create(&context, mailbox, special_use, *unknown_use, &mut out)?;
+                self.note_own_change(&OwnChange::Name(name));
+                Ok(completed)
+            }
+            (CommandBody::Subscribe(mailbox), _) => {
+                let name = mailboxes::subscribe(&context, mailbox)?;
+                self.note_own_change(&OwnChange::Subscription(name));
+                Ok(Completed::PLAIN)
+            }
+            (CommandBody::Unsubscribe(mailbox), _) => {
+                let name = mailboxes::unsubscribe(&context, mailbox)?;
+                self.note_own_change(&OwnChange::Subscription(name));
+                Ok(Completed::PLAIN)
+            }
             (CommandBody::Lsub(reference, pattern), _) => {
                 list::lsub(&context, reference, pattern, &mut out)
             }
@@ -219,12 +233,18 @@ impl Session {
             }
             other => other,
         };
+        self.begin_notices_of_selected();
         Ok((news, completed))
     }
 
     /// Leaves the selected mailbox; false if there is none.
     pub(super) fn deselect(&mut self) -> bool {
-        self.stop_watching_selected();
+        self.deselect_after(&UidSet::new())
+    }
+
+    /// The same, after the client has removed messages of it.
+    fn deselect_after(&mut self, removed: &UidSet) -> bool {
+        self.end_notices_of_selected(removed);
         let state = std::mem::replace(&mut self.state, State::Logout);
         let (state, was_selected) = match state {
             State::Selected(authenticated, _) => (State::Authenticated(authenticated), true),
@@ -236,13 +256,14 @@ impl Session {
 
     fn close_mailbox(&mut self) -> CommandResult {
         let (context, selected) = self.parts()?;
+        let mut removed = UidSet::new();
         if let Some(selected) = selected
             && !selected.read_only
         {
             let all: UidSet = selected.view.iter().map(|(_, uid)| uid).collect();
-            remove_deleted(&context, selected, &all)?;
+            removed = remove_deleted(&context, selected, &all)?;
         }
-        self.deselect();
+        self.deselect_after(&removed);
         Ok(Completed::PLAIN)
     }
 
@@ -253,6 +274,7 @@ impl Session {
             self.deselect();
             self.responses(out).ok(Code::Closed, "Mailbox was deleted");
         }
+        self.note_own_change(&OwnChange::Name(name));
         Ok(Completed::PLAIN)
     }
 
@@ -265,6 +287,12 @@ impl Session {
         {
             selected.name = name;
         }
+        let own = if from.is_inbox() {
+            OwnChange::Name(to)
+        } else {
+            OwnChange::Rename(from, to)
+        };
+        self.note_own_change(&own);
         Ok(Completed::PLAIN)
     }
 }

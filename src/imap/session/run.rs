@@ -261,7 +261,7 @@ impl Session {
                 let now = self.services.host.unix_time();
                 only(Cursor::Search(self.with_selected(
                     |selected, dialect| {
-                        SearchCursor::new(uid, tag, search, now, selected, &dialect)
+                        SearchCursor::new(uid, tag, *search, now, selected, &dialect)
                     },
                 )?))
             }

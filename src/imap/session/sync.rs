@@ -46,12 +46,12 @@ impl Pending {
 
     /// Brings the view up to date, as far as `expunges` allows.
     ///
-    /// FETCH responses carry the UID after a UID command (RFC 9051 §6.4.9), and always in IMAP4rev2 (§7.5.2)
+    /// FETCH responses carry the UID after a UID command (RFC 9051 §6.4.9) or a NOTIFY (RFC 5465 §5.1), and always in IMAP4rev2 (§7.5.2)
     /// and with CONDSTORE (RFC 7162 §3.2.4).
     pub(crate) fn take(
         selected: &mut Selected,
         expunges: Expunges,
-        uid_command: bool,
+        with_uids: bool,
         dialect: Dialect,
     ) -> Self {
         let is_current = {
@@ -59,8 +59,7 @@ impl Pending {
             selected.view.is_current(&messages, expunges)
         };
         let mut pending = Self {
-            with_uids: !dialect.uid_only
-                && (uid_command || dialect.rev2 || dialect.tells_mod_seqs()),
+            with_uids: !dialect.uid_only && (with_uids || dialect.rev2 || dialect.tells_mod_seqs()),
             ..Self::default()
         };
         if !is_current {
@@ -69,9 +68,12 @@ impl Pending {
             pending.changes = selected
                 .view
                 .sync(&mut messages, expunges, !selected.read_only);
-            pending.updates = selected
-                .contexts
-                .note(&pending.changes, last_before, &selected.view);
+            pending.updates = selected.contexts.note(
+                &pending.changes,
+                last_before,
+                &selected.view,
+                &selected.own_arrivals,
+            );
             if dialect.tells_vanished() {
                 let gone = pending.changes.expunged.iter().rev();
                 pending.vanished = Vanished::now(collapse(gone.map(|(_, uid)| uid.value())));

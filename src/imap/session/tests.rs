@@ -3,10 +3,11 @@
 use super::{Services, Session};
 use crate::auth::{Accepted, Attempt, Authenticator, Outcome};
 use crate::imap::settings::Settings;
-use crate::mailbox::backend::{FlagChange, Mailbox};
+use crate::mailbox::backend::{Backend, FlagChange, Mailbox};
 use crate::mailbox::flag::{FlagAction, Flags, NamedFlags, SystemFlag};
 use crate::mailbox::id::Uid;
 use crate::mailbox::memory::{Mail, Memory, START};
+use crate::mailbox::name::MailboxName;
 use crate::mailbox::uid_set::UidSet;
 use crate::protocol::{
     HIGH_WATER_OCTETS, Host, Interrupt, Patience, Peer, Protocol, Step, Tally, TlsInfo, Waker,
@@ -356,4 +357,47 @@ fn an_idle_session_is_small() {
     // the state of the mailbox is shared, the view a few ranges: what is left is this, the buffers of the flow, and what is boxed
     assert!(size_of::<Session>() <= 1024, "{}", size_of::<Session>());
     assert!(size_of::<super::idle::Idle>() <= 256);
+}
+
+/// How many mailboxes a connection may watch.
+const MANY: usize = super::watched::MAX_WATCHED;
+
+#[test]
+fn too_much_to_watch_is_refused_and_later_told() {
+    let memory = Memory::new();
+    let name = |number| MailboxName::parse(&format!("m{number:03}"), '/').unwrap();
+    for number in 1..=MANY {
+        memory.mailbox("anna", &name(number));
+    }
+    let mut client = Client::new(&memory);
+    client.say(b"a LOGIN anna secret\r\n");
+    let said = |client: &mut Client, octets: &[u8]| {
+        assert!(client.say(octets).is_some());
+        String::from_utf8_lossy(&client.output).into_owned()
+    };
+    let all = b"b NOTIFY SET (PERSONAL (MessageNew MessageExpunge))\r\n";
+    assert!(said(&mut client, all).starts_with("b NO [NOTIFICATIONOVERFLOW] "));
+    let fewer =
+        b"c NOTIFY SET (SUBTREE INBOX (MessageNew MessageExpunge)) (PERSONAL (MailboxName))\r\n";
+    assert!(said(&mut client, fewer).starts_with("c OK "));
+
+    let account = memory.open_account(&memory.locate("anna", None)).unwrap();
+    account.delete(&name(MANY)).unwrap();
+    assert_eq!(
+        said(&mut client, b""),
+        "* LIST (\\NonExistent) \"/\" m256\r\n"
+    );
+    assert!(said(&mut client, all).starts_with("b OK "));
+    memory.mailbox("anna", &name(1)).add(Mail::new("x\n"));
+    assert_eq!(
+        said(&mut client, b""),
+        "* STATUS m001 (UIDNEXT 2 MESSAGES 1)\r\n"
+    );
+    account.create(&name(MANY), &[]).unwrap();
+    assert!(said(&mut client, b"").starts_with("* OK [NOTIFICATIONOVERFLOW] "));
+    memory.mailbox("anna", &name(1)).add(Mail::new("x\n"));
+    assert_eq!(said(&mut client, b""), "");
+    assert!(said(&mut client, b"d SELECT INBOX\r\n").contains("d OK "));
+    memory.inbox("anna").add(Mail::new("x\n"));
+    assert!(said(&mut client, b"e NOOP\r\n").starts_with("e OK "));
 }

@@ -13,6 +13,8 @@ pub(super) enum Updates {
     More,
     /// Messages must be read first, on a thread of the volume.
     NeedDisk,
+    /// A message could not be told to its end: the session is over.
+    Broken,
 }
 
 impl Session {
@@ -23,19 +25,26 @@ impl Session {
             Some(selected) if selected.contexts.needs_disk() => Updates::NeedDisk,
             Some(selected) if selected.contexts.is_due() => {
                 match Contexts::advance(selected, dialect, out) {
-                    Progress::More => Updates::More,
-                    Progress::Done => Updates::Told,
+                    Ok(Progress::More) => Updates::More,
+                    Ok(Progress::Done) => Updates::Told,
+                    Err(_) => {
+                        self.break_off();
+                        Updates::Broken
+                    }
                 }
             }
             _ => Updates::Told,
         }
     }
 
-    /// The same for one piece, on a thread of the volume.
-    pub(super) fn work_on_updates(&mut self, out: &mut Vec<u8>) {
+    /// The same for one piece, on a thread of the volume. After it comes this activity.
+    pub(super) fn work_on_updates(&mut self, next: Activity, out: &mut Vec<u8>) {
         let dialect = self.dialect;
-        if let Some(selected) = self.state.selected() {
-            Contexts::advance(selected, dialect, out);
+        self.activity = next;
+        if let Some(selected) = self.state.selected()
+            && Contexts::advance(selected, dialect, out).is_err()
+        {
+            self.break_off();
         }
     }
 
@@ -50,6 +59,7 @@ impl Session {
         }
         self.activity = match self.tell_updates(out) {
             Updates::Told => return Some(finish),
+            Updates::Broken => return None,
             Updates::More => Activity::Finish(finish),
             Updates::NeedDisk => Activity::Work(Box::new(Job::Finish(finish))),
         };

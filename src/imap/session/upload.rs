@@ -154,6 +154,9 @@ impl Session {
         };
         let result = delivered.map(|(target, completed)| {
             self.look_after_delivery(&target);
+            if let Some(Code::AppendUid(_, uids)) = &completed.code {
+                self.note_own_messages(&target, uids);
+            }
             completed
         });
         self.end(tag, row, result);

@@ -1,22 +1,35 @@
-//! What a client that used NOTIFY hears of mailboxes other than the selected one (RFC 5465 §3.1, §5.1–5.3).
+//! What a client that used NOTIFY hears of mailboxes other than the selected one (RFC 5465 §3.1, §5).
 //!
-//! Each mailbox is held open and watched before it is looked at, so that nothing falls between. A wake-up leads to a look at the disk for
-//! those mailboxes only that are not current, and to one at most; what has changed since the client was told is then seen in memory.
+//! Each mailbox is held open and watched before it is looked at, so that nothing falls between; the names are watched before they are
+//! listed. A wake-up leads to a look at the disk for those mailboxes only that are not current, and to one at most; what has changed since
+//! the client was told is then seen in memory.
 
+use super::choices::Choices;
+use super::listing::{Difference, Listing, OwnChange};
 use super::reply::{CommandError, Responses};
 use crate::imap::commands::Context;
 use crate::imap::commands::status::status_items;
-use crate::imap::types::event_groups::{EventGroup, Filter, MessageEvents};
-use crate::imap::types::list::StatusItem;
-use crate::imap::types::response::{Code, Untagged};
+use crate::imap::types::event_groups::MessageEvents;
+use crate::imap::types::list::{ListAttribute, StatusItem};
+use crate::imap::types::response::{Code, ListEntry, Untagged};
 use crate::mailbox::backend::{Error, Intake, Mailbox, Status, Waker, Watch};
-use crate::mailbox::messages::Messages;
+use crate::mailbox::id::{ModSeq, Uid, UidValidity};
+use crate::mailbox::messages::{ChangeKind, Counts, Messages};
 use crate::mailbox::name::MailboxName;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::mailbox::uid_set::UidSet;
+use crate::protocol::HIGH_WATER_OCTETS;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Most mailboxes that one connection watches: each is held open while it does.
 pub(super) const MAX_WATCHED: usize = 256;
+
+/// Most names of an account that a connection keeps in mind, to tell what becomes of them.
+const MAX_NAMES: usize = 4096;
+
+/// There is too much to be told.
+pub(super) const OVERFLOW: CommandError =
+    CommandError::no(Code::NotificationOverflow, "too many mailboxes to watch");
 
 /// A mailbox that is watched.
 #[derive(Debug)]
@@ -27,12 +40,30 @@ struct Watched {
     events: MessageEvents,
     /// What the client was told last, or would have known had it asked for STATUS.
     told: Status,
+    /// Messages that the client itself put there since.
+    own: UidSet,
 }
 
 impl Watched {
-    /// How the mailbox is, as known in memory.
-    fn present(&self) -> Status {
-        status_of(&self.mailbox.read())
+    /// True if there is nothing to tell; found out without counting anything.
+    fn is_told(&self, messages: &Messages) -> bool {
+        let told = &self.told;
+        told.uid_validity == messages.uid_validity()
+            && told.uid_next == messages.uid_next()
+            && told.highest_mod_seq == messages.highest_mod_seq()
+    }
+
+    /// True if all that has happened is what the client did itself.
+    fn is_own(&self, messages: &Messages) -> bool {
+        let told = &self.told;
+        told.uid_validity == messages.uid_validity()
+            && !self.own.is_empty()
+            && are_all(
+                messages,
+                told.highest_mod_seq,
+                ChangeKind::Arrived,
+                &self.own,
+            )
     }
 
     /// What is to be told, if anything has changed.
@@ -40,22 +71,20 @@ impl Watched {
         let told = &self.told;
         let mut items = Vec::new();
         if present.uid_validity != told.uid_validity {
-            items.extend([
-                StatusItem::UidValidity,
-                StatusItem::UidNext,
-                StatusItem::Messages,
-            ]);
-        } else if present.uid_next != told.uid_next {
+            items.push(StatusItem::UidValidity);
+        }
+        if !items.is_empty()
+            || present.uid_next != told.uid_next
+            || present.counts.messages != told.counts.messages
+        {
             items.extend([StatusItem::UidNext, StatusItem::Messages]);
-        } else if present.counts.messages != told.counts.messages {
-            items.push(StatusItem::Messages);
         }
         let has_changed = present.highest_mod_seq != told.highest_mod_seq;
         if self.events.flags {
             if present.counts.unseen != told.counts.unseen {
                 items.push(StatusItem::Unseen);
             }
-            if tells_mod_seqs && has_changed && items.first() != Some(&StatusItem::UidValidity) {
+            if tells_mod_seqs && has_changed && !items.contains(&StatusItem::UidValidity) {
                 items.push(StatusItem::UidValidity);
             }
         }
@@ -69,214 +98,314 @@ impl Watched {
 /// The mailboxes that a connection watches besides the selected one.
 #[derive(Debug, Default)]
 pub(super) struct Others {
-    groups: Vec<(Choice, MessageEvents)>,
+    choices: Choices,
+    listing: Listing,
+    /// Wakes the connection when names or subscriptions change.
+    names: Option<Box<dyn Watch>>,
     watched: BTreeMap<MailboxName, Watched>,
-}
-
-/// A filter with its names as mailboxes.
-#[derive(Debug)]
-enum Choice {
-    /// INBOXES and PERSONAL
-    All,
-    /// SUBSCRIBED
-    Subscribed,
-    /// SUBTREE
-    Subtree(Vec<MailboxName>),
-    /// MAILBOXES
-    Named(Vec<MailboxName>),
-}
-
-impl Choice {
-    /// The mailboxes that a filter speaks of. What cannot be a name is passed over, as a mailbox that is not there (§3.1).
-    fn of(filter: &Filter, context: &Context<'_>) -> Result<Self, CommandError> {
-        let names = |arguments: &[_]| {
-            let mut names = Vec::new();
-            for argument in arguments {
-                match context.existing(argument) {
-                    Ok(name) => names.push(name),
-                    Err(CommandError::Store(Error::NonExistent)) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(names)
-        };
-        Ok(match filter {
-            Filter::Inboxes | Filter::Personal => Self::All,
-            Filter::Subscribed => Self::Subscribed,
-            Filter::Subtree(arguments) => Self::Subtree(names(arguments)?),
-            Filter::Mailboxes(arguments) => Self::Named(names(arguments)?),
-        })
-    }
-
-    /// True if a mailbox is among them.
-    fn contains(&self, name: &MailboxName, subscriptions: &BTreeSet<MailboxName>) -> bool {
-        match self {
-            Self::All => true,
-            Self::Subscribed => subscriptions.contains(name),
-            Self::Subtree(roots) => roots.iter().any(|root| name == root || name.is_below(root)),
-            Self::Named(names) => names.contains(name),
-        }
-    }
+    /// UIDVALIDITY of mailboxes that were watched and are gone: another one of the same name is to be told apart.
+    gone: BTreeMap<MailboxName, UidValidity>,
+    /// Those that could not be opened.
+    barred: BTreeSet<MailboxName>,
+    /// What is still to be told by LIST.
+    lists: VecDeque<ListEntry>,
 }
 
 impl Others {
-    /// For the groups of a NOTIFY SET; nothing is watched yet.
+    /// Watches what a NOTIFY SET has chosen. On a thread of the volume.
     ///
     /// # Errors
-    /// What the store gives where names must be looked up.
-    pub(super) fn new(groups: &[EventGroup], context: &Context<'_>) -> Result<Self, CommandError> {
-        let mut chosen = Vec::new();
-        for group in groups {
-            if let Some(events) = group.messages {
-                chosen.push((Choice::of(&group.filter, context)?, events));
-            }
-        }
-        Ok(Self {
-            groups: chosen,
-            watched: BTreeMap::new(),
-        })
-    }
-
-    /// Watches what is there to be watched, and no longer what is not. On a thread of the volume.
-    ///
-    /// # Errors
-    /// `NO [NOTIFICATIONOVERFLOW]` if there are too many; what the store gives.
-    pub(super) fn choose(
-        &mut self,
+    /// `NO [NOTIFICATIONOVERFLOW]` if there is too much; what the store gives, also if no mailbox at all can be opened.
+    pub(super) fn new(
+        choices: Choices,
         context: &Context<'_>,
         waker: &Waker,
-    ) -> Result<(), CommandError> {
-        let mut wanted = self.wanted(context)?;
-        if wanted.len() > MAX_WATCHED {
-            return Err(CommandError::no(
-                Code::NotificationOverflow,
-                "too many mailboxes to watch",
-            ));
+    ) -> Result<Self, CommandError> {
+        let mut others = Self {
+            choices,
+            ..Self::default()
+        };
+        if others.choices.is_empty() {
+            return Ok(others);
         }
-        self.watched.retain(|name, watched| {
-            wanted
-                .remove(name)
-                .map(|events| watched.events = events)
-                .is_some()
-        });
-        for (name, events) in wanted {
-            // one that went away meanwhile is as one that never was
-            let mailbox = match context.account.open(&name, Intake::Look) {
-                Ok(mailbox) => mailbox,
-                Err(Error::NonExistent) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let watch = mailbox.watch(Arc::clone(waker));
-            match mailbox.refresh(Intake::Look) {
-                Ok(()) => {}
-                Err(Error::NonExistent) => continue,
-                Err(error) => return Err(error.into()),
-            }
-            let told = status_of(&mailbox.read());
-            let watched = Watched {
-                mailbox,
-                _watch: watch,
-                events,
-                told,
-            };
-            self.watched.insert(name, watched);
+        others.names = Some(context.account.watch_names(Arc::clone(waker)));
+        others.listing = others.list(context)?;
+        let trouble = others.choose(None, context, waker)?;
+        match trouble.filter(|_| others.watched.is_empty()) {
+            Some(error) => Err(error.into()),
+            None => Ok(others),
         }
-        Ok(())
     }
 
-    /// The mailboxes to be watched, each with what all its groups together ask for.
-    fn wanted(
-        &self,
-        context: &Context<'_>,
-    ) -> Result<BTreeMap<MailboxName, MessageEvents>, CommandError> {
-        let mut wanted = BTreeMap::new();
-        if self.groups.is_empty() {
-            return Ok(wanted);
+    /// The names and subscriptions of now.
+    fn list(&self, context: &Context<'_>) -> Result<Listing, CommandError> {
+        let with_ids = self.choices.tells_names();
+        let listing = Listing::read(context.account, Some(&self.listing), with_ids)?;
+        if listing.len() > MAX_NAMES {
+            return Err(OVERFLOW);
         }
-        let needs_subscriptions = |(choice, _): &(Choice, _)| matches!(choice, Choice::Subscribed);
-        let subscriptions = if self.groups.iter().any(needs_subscriptions) {
-            context.account.subscriptions()?
-        } else {
-            BTreeSet::new()
-        };
-        for listed in context.account.mailboxes()? {
-            let named = self
-                .groups
-                .iter()
-                .filter(|(choice, _)| choice.contains(&listed.name, &subscriptions));
-            let events = named.map(|(_, events)| *events).reduce(|one, two| {
-                let flags = one.flags || two.flags;
-                MessageEvents { flags }
-            });
-            if let Some(events) = events.filter(|_| listed.selectable) {
-                wanted.insert(listed.name, events);
+        Ok(listing)
+    }
+
+    /// Watches what is there to be watched, and no longer what is not. Mailboxes that `before` did not have are new to the client; of the
+    /// others it is taken to know. Returns what went wrong with one of them.
+    fn choose(
+        &mut self,
+        before: Option<&Listing>,
+        context: &Context<'_>,
+        waker: &Waker,
+    ) -> Result<Option<Error>, CommandError> {
+        let mut wanted = self.choices.watched(&self.listing);
+        if wanted.len() > MAX_WATCHED {
+            return Err(OVERFLOW);
+        }
+        self.watched.retain(|name, watched| {
+            let events = wanted.remove(name);
+            watched.events = events.unwrap_or(watched.events);
+            events.is_some()
+        });
+        let mut trouble = None;
+        for (name, events) in wanted {
+            match open(&name, events, context, waker) {
+                Ok(mut watched) => {
+                    let former = self.gone.remove(&name);
+                    let is_new = before.is_some_and(|before| !before.has(&name));
+                    if former.is_some() || is_new {
+                        watched.told = nothing_of(former.unwrap_or(watched.told.uid_validity));
+                    }
+                    if self.barred.remove(&name) {
+                        self.tell_list(&name, None, context);
+                    }
+                    self.watched.insert(name, watched);
+                }
+                // one that went away meanwhile is as one that never was
+                Err(Error::NonExistent) => {}
+                Err(error) => {
+                    trouble = Some(error);
+                    if self.barred.insert(name.clone()) {
+                        self.tell_list(&name, None, context);
+                    }
+                }
             }
         }
-        Ok(wanted)
+        Ok(trouble)
+    }
+
+    /// Has a name told by LIST, if it can be written.
+    fn tell_list(&mut self, name: &MailboxName, old: Option<&MailboxName>, context: &Context<'_>) {
+        let Some(mailbox) = context.names.encode(name) else {
+            return;
+        };
+        let mut attributes = self.listing.attributes(name);
+        if self.barred.contains(name) {
+            attributes.push(ListAttribute::NoAccess);
+        }
+        self.lists.push_back(ListEntry {
+            lsub: false,
+            attributes,
+            delimiter: Some(context.names.delimiter),
+            mailbox,
+            child_info_subscribed: false,
+            old_name: old.and_then(|old| context.names.encode(old)),
+        });
     }
 
     /// Tells how all of them are, but for the selected one (§3.1).
     pub(super) fn tell_all(
         &mut self,
         context: &Context<'_>,
-        selected: Option<&MailboxName>,
+        selected: Option<&Arc<dyn Mailbox>>,
+        tells_mod_seqs: bool,
         out: &mut Responses<'_>,
     ) {
-        let tells_mod_seqs = context.dialect.tells_mod_seqs();
         for (name, watched) in &mut self.watched {
-            let present = watched.present();
+            if is_same(&watched.mailbox, selected) {
+                continue;
+            }
+            let present = status_of(&watched.mailbox.read());
             let mut items = vec![
                 StatusItem::Messages,
                 StatusItem::UidNext,
                 StatusItem::UidValidity,
             ];
             items.extend(watched.events.flags.then_some(StatusItem::Unseen));
-            items.extend(tells_mod_seqs.then_some(StatusItem::HighestModSeq));
-            if selected != Some(name) {
-                tell(context, name, &items, &present, out);
-            }
+            let is_due = context.dialect.tells_mod_seqs() || watched.events.flags && tells_mod_seqs;
+            items.extend(is_due.then_some(StatusItem::HighestModSeq));
+            tell(context, name, &items, &present, out);
             watched.told = present;
         }
     }
 
-    /// True if one of them must be looked at on the disk.
-    pub(super) fn needs_disk(&self) -> bool {
-        self.watched
-            .values()
-            .any(|watched| !watched.mailbox.is_current())
+    /// True if something must be looked at on the disk.
+    pub(super) fn needs_disk(&self, context: &Context<'_>) -> bool {
+        let mut watched = self.watched.values();
+        watched.any(|watched| !watched.mailbox.is_current())
+            || self.names.is_some() && self.listing.version != context.account.names_version()
     }
 
-    /// Looks at those that may have changed. On a thread of the volume. Returns false if one could not be looked at.
-    pub(super) fn look(&mut self) -> bool {
+    /// Looks at what may have changed. On a thread of the volume. Returns false if one mailbox could not be looked at.
+    ///
+    /// # Errors
+    /// `NO [NOTIFICATIONOVERFLOW]` if there is too much; what the store gives.
+    pub(super) fn look(
+        &mut self,
+        context: &Context<'_>,
+        waker: &Waker,
+    ) -> Result<bool, CommandError> {
         let mut is_well = true;
-        self.watched.retain(|_, watched| {
-            if watched.mailbox.is_current() {
-                return true;
-            }
-            let seen = watched.mailbox.refresh(Intake::Look);
+        let gone = self.watched.extract_if(.., |_, watched| {
+            let seen = if watched.mailbox.is_current() {
+                Ok(())
+            } else {
+                watched.mailbox.refresh(Intake::Look)
+            };
             is_well &= matches!(seen, Ok(()) | Err(Error::NonExistent));
-            seen != Err(Error::NonExistent)
+            seen == Err(Error::NonExistent)
         });
-        is_well
+        let gone: Vec<(MailboxName, UidValidity)> = gone
+            .map(|(name, watched)| (name, watched.told.uid_validity))
+            .collect();
+        let has_lost = !gone.is_empty();
+        self.gone.extend(gone);
+        while self.gone.len() > MAX_WATCHED {
+            self.gone.pop_first();
+        }
+        if has_lost || self.listing.version != context.account.names_version() {
+            self.list_again(context, waker)?;
+        }
+        Ok(is_well)
     }
 
-    /// Tells what has changed since it was told last, but for the selected mailbox, of which SELECTED decides (§3.1).
+    /// Finds out what became of the names, and watches what there is now.
+    fn list_again(&mut self, context: &Context<'_>, waker: &Waker) -> Result<(), CommandError> {
+        let after = self.list(context)?;
+        let before = std::mem::replace(&mut self.listing, after);
+        let difference = before.difference(&self.listing);
+        self.follow(&difference);
+        for name in self.choices.told(&difference, &before, &self.listing) {
+            self.tell_list(&name, difference.old_name(&name), context);
+        }
+        self.choose(Some(&before), context, waker)?;
+        Ok(())
+    }
+
+    /// Mailboxes that are watched have other names now.
+    fn follow(&mut self, difference: &Difference) {
+        let moved: Vec<(MailboxName, Watched)> = difference
+            .renamed
+            .iter()
+            .filter_map(|(name, old)| Some((name.clone(), self.watched.remove(old)?)))
+            .collect();
+        self.watched.extend(moved);
+    }
+
+    /// Tells what has changed since it was told last, but for messages of the selected mailbox, of which SELECTED decides (§3.1). Returns
+    /// false if there is more to tell when the output has been written.
     pub(super) fn tell_news(
         &mut self,
         context: &Context<'_>,
-        selected: Option<&MailboxName>,
-        out: &mut Responses<'_>,
-    ) {
-        let tells_mod_seqs = context.dialect.tells_mod_seqs();
+        selected: Option<&Arc<dyn Mailbox>>,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        while let Some(entry) = self.lists.pop_front() {
+            Responses::new(context.dialect, out).push(&Untagged::List(entry));
+            if out.len() >= HIGH_WATER_OCTETS {
+                return false;
+            }
+        }
+        let out = &mut Responses::new(context.dialect, out);
         for (name, watched) in &mut self.watched {
-            let present = watched.present();
-            let items = watched.news(&present, tells_mod_seqs);
-            if selected != Some(name) && !items.is_empty() {
+            if is_same(&watched.mailbox, selected) {
+                continue;
+            }
+            let present = {
+                let messages = watched.mailbox.read();
+                if watched.is_told(&messages) {
+                    continue;
+                }
+                let present = status_of(&messages);
+                if watched.is_own(&messages) {
+                    watched.told = present;
+                }
+                present
+            };
+            let items = watched.news(&present, context.dialect.tells_mod_seqs());
+            if !items.is_empty() {
                 tell(context, name, &items, &present, out);
             }
             watched.told = present;
+            watched.own = UidSet::new();
+        }
+        true
+    }
+
+    /// The client has put messages into a mailbox itself: it needs no word of them (§5).
+    pub(super) fn note_own(&mut self, name: &MailboxName, uids: &UidSet) {
+        if let Some(watched) = self.watched.get_mut(name) {
+            watched.own.unite(uids);
         }
     }
+
+    /// The client has made, removed, renamed or subscribed to a mailbox itself: it needs no word of that (§5). On a thread of the volume.
+    pub(super) fn note_own_change(&mut self, own: &OwnChange, context: &Context<'_>) {
+        if self.names.is_none() {
+            return;
+        }
+        if let OwnChange::Rename(from, to) = own {
+            let watched = std::mem::take(&mut self.watched);
+            let names = watched.into_iter();
+            self.watched = names
+                .map(|(name, watched)| (name.moved(from, to).unwrap_or(name), watched))
+                .collect();
+        }
+        // if they cannot be listed now, the client hears what it knows
+        if let Ok(later) = self.list(context) {
+            self.listing.adopt(later, own);
+        }
+    }
+
+    /// The client leaves a mailbox that was selected, knowing all up to a change, and having `removed` messages after it.
+    pub(super) fn leave(&mut self, mailbox: &Arc<dyn Mailbox>, settled: ModSeq, removed: &UidSet) {
+        let same = |watched: &&mut Watched| is_same(&watched.mailbox, Some(mailbox));
+        if let Some(watched) = self.watched.values_mut().find(same) {
+            let messages = mailbox.read();
+            if are_all(&messages, settled, ChangeKind::Expunged, removed) {
+                watched.told = status_of(&messages);
+            }
+        }
+    }
+}
+
+/// Opens a mailbox and watches it.
+fn open(
+    name: &MailboxName,
+    events: MessageEvents,
+    context: &Context<'_>,
+    waker: &Waker,
+) -> Result<Watched, Error> {
+    let mailbox = context.account.open(name, Intake::Look)?;
+    let watch = mailbox.watch(Arc::clone(waker));
+    mailbox.refresh(Intake::Look)?;
+    let told = status_of(&mailbox.read());
+    Ok(Watched {
+        mailbox,
+        _watch: watch,
+        events,
+        told,
+        own: UidSet::new(),
+    })
+}
+
+/// True if all that happened after a change is of one kind and concerns these messages only.
+fn are_all(messages: &Messages, since: ModSeq, kind: ChangeKind, uids: &UidSet) -> bool {
+    messages.changes_since(since).is_some_and(|mut changes| {
+        changes.all(|change| change.kind == kind && change.uids.difference(uids).is_empty())
+    })
+}
+
+/// True if this is the selected mailbox, under whatever name.
+fn is_same(mailbox: &Arc<dyn Mailbox>, selected: Option<&Arc<dyn Mailbox>>) -> bool {
+    selected.is_some_and(|selected| std::ptr::addr_eq(Arc::as_ptr(mailbox), Arc::as_ptr(selected)))
 }
 
 /// STATUS of a mailbox, if its name can be written.
@@ -288,7 +417,8 @@ fn tell(
     out: &mut Responses<'_>,
 ) {
     if let Some(mailbox) = context.names.encode(name) {
-        let items = status_items(items, status, None, context.settings.append_limit_octets);
+        let limit = context.settings.append_limit_octets;
+        let items = status_items(items, status, None, limit, None);
         out.push(&Untagged::MailboxStatus { mailbox, items });
     }
 }
@@ -300,6 +430,17 @@ fn status_of(messages: &Messages) -> Status {
         uid_next: messages.uid_next(),
         uid_validity: messages.uid_validity(),
         highest_mod_seq: messages.highest_mod_seq(),
+        size: None,
+    }
+}
+
+/// What a client knows of a mailbox that it has not heard of: that it was empty when it was made.
+fn nothing_of(uid_validity: UidValidity) -> Status {
+    Status {
+        counts: Counts::default(),
+        uid_next: Uid::MIN,
+        uid_validity,
+        highest_mod_seq: ModSeq::ZERO,
         size: None,
     }
 }

@@ -31,7 +31,7 @@ impl Session {
     /// What the client hears if the job hangs.
     fn words_if_stuck(&self, job: &Job) -> Vec<u8> {
         let mut out = Vec::new();
-        if job.is_within_literal() {
+        if job.is_within_literal() || self.is_within_arrival() {
             return out;
         }
         if let Some(tag) = job.tag() {
@@ -52,11 +52,8 @@ impl Session {
                 Job::Reading(reading) => self.read_piece(*reading, out),
                 Job::Upload(upload) => self.write_upload(upload, out),
                 Job::Idle(idle) => self.look(idle, out),
-                Job::Notices { .. } => self.look_for_notices(out),
-                Job::Finish(finish) => {
-                    self.work_on_updates(out);
-                    self.activity = Activity::Finish(finish);
-                }
+                Job::Notices => self.look_for_notices(out),
+                Job::Finish(finish) => self.work_on_updates(Activity::Finish(finish), out),
             },
             other => self.activity = other,
         }
@@ -66,7 +63,9 @@ impl Session {
     pub(super) fn give_up_work(&mut self) {
         let error = CommandError::UNAVAILABLE;
         match std::mem::replace(&mut self.activity, Activity::Ready) {
-            Activity::Work(job) if job.is_within_literal() => self.break_off(),
+            Activity::Work(job) if job.is_within_literal() || self.is_within_arrival() => {
+                self.break_off();
+            }
             Activity::Work(job) => match *job {
                 Job::Command(command) => {
                     let row = row(&command.body);
@@ -76,8 +75,9 @@ impl Session {
                 Job::Reading(reading) => self.end(reading.tag, reading.row, Err(error)),
                 Job::Upload(upload) => self.abandon_upload(upload, error),
                 Job::Idle(idle) => self.look_later(idle),
-                Job::Notices { .. } => self.look_for_notices_later(),
+                Job::Notices => self.look_for_notices_later(),
                 Job::Finish(mut finish) => {
+                    self.look_for_notices_later();
                     finish.updates_later = true;
                     self.activity = Activity::Finish(finish);
                 }

@@ -121,7 +121,7 @@ pub enum CommandBody {
         /// True for UID SEARCH.
         uid: bool,
         /// What is looked for.
-        search: Search,
+        search: Box<Search>,
     },
     /// FETCH or UID FETCH
     Fetch {

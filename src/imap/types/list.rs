@@ -86,6 +86,8 @@ pub enum StatusValue {
 pub enum ListAttribute {
     /// `\NonExistent`
     NonExistent,
+    /// `\NoAccess`: it is there and cannot be opened (RFC 5465 §3.1)
+    NoAccess,
     /// `\Noselect`
     NoSelect,
     /// `\Noinferiors`

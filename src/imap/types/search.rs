@@ -1,6 +1,7 @@
 //! What SEARCH can ask (RFC 9051 §6.4.4).
 
 use super::core::Octets;
+use super::fetch::FetchItem;
 use super::sequence::{PartialRange, SequenceSet};
 use crate::mailbox::flag::{Keyword, SystemFlag};
 use crate::mailbox::id::ModSeq;
@@ -12,6 +13,8 @@ pub struct Search {
     pub returns: Option<SearchReturns>,
     /// CHARSET as written.
     pub charset: Option<Octets>,
+    /// What UPDATE asks for of messages that arrive and match (RFC 5465 §7); perhaps nothing.
+    pub update_items: Vec<FetchItem>,
     /// The criteria, all of which must hold.
     pub key: SearchKey,
 }

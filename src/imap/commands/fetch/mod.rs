@@ -179,6 +179,24 @@ impl FetchCursor {
         }
     }
 
+    /// Begins to tell of messages that have arrived, unasked: nothing is marked `\Seen` (RFC 5465 §5.2, §7).
+    pub(crate) fn of_arrivals(
+        messages: Vec<(SeqNum, Uid)>,
+        given: Vec<FetchItem>,
+        dialect: Dialect,
+    ) -> Self {
+        let mut items: Vec<FetchItem> = Vec::new();
+        for item in given {
+            if !items.contains(&item) {
+                items.push(item);
+            }
+        }
+        if dialect.tells_mod_seqs() && items.contains(&FetchItem::Flags) {
+            items.push(FetchItem::ModSeq);
+        }
+        Self::of(false, messages, items, true, dialect)
+    }
+
     /// Has VANISHED (EARLIER) told first.
     pub(crate) fn after_vanished(mut self, uids: &UidSet) -> Self {
         self.vanished = Vanished::earlier(uids.ranges().collect());

@@ -15,7 +15,7 @@ use crate::mailbox::name::MailboxName;
 use crate::protocol::HIGH_WATER_OCTETS;
 
 pub(crate) use lsub::lsub;
-pub(crate) use plan::attributes_of;
+pub(crate) use plan::{attributes_of, has_children};
 
 /// Mailboxes whose STATUS is looked up by one piece of work, so that a long list does not look like a hung volume.
 const STATUS_AT_ONCE: usize = 32;

@@ -264,7 +264,7 @@ impl Catalogue<'_> {
 }
 
 /// True if there is a name below this one: in the order of names, that would come next.
-pub(super) fn has_children(listed: &BTreeMap<MailboxName, Listed>, name: &MailboxName) -> bool {
+pub(crate) fn has_children(listed: &BTreeMap<MailboxName, Listed>, name: &MailboxName) -> bool {
     listed
         .range((Bound::Excluded(name), Bound::Unbounded))
         .next()

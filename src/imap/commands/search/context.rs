@@ -4,15 +4,19 @@
 //! arrived and what changed, and the client has heard of that. Only those messages are looked at again. Positions in the result list are
 //! always given, so that a client need not hold the whole of it.
 //!
+//! A client may ask for data items of messages that arrive and become results (RFC 5465 §7): they are told by FETCH before ADDTO.
+//!
 //! A message that cannot be read stays what it was. Criteria that speak of the passing time (OLDER, YOUNGER) mean the moment of the command.
 
 use super::program::Program;
 use super::subject::{Facts, Subject};
+use crate::imap::commands::fetch::FetchCursor;
 use crate::imap::commands::messages::collapse;
 use crate::imap::encode;
 use crate::imap::session::reply::{CommandError, CommandResult, Completed};
 use crate::imap::session::{Dialect, Progress, Selected};
 use crate::imap::types::core::{Octets, Tag};
+use crate::imap::types::fetch::FetchItem;
 use crate::imap::types::response::{ContextUpdate, Moved, Untagged};
 use crate::mailbox::id::{SeqNum, Uid};
 use crate::mailbox::uid_set::UidSet;
@@ -34,7 +38,20 @@ const MAX_OCTETS_A_PIECE: u64 = 16 * 1024 * 1024;
 
 /// The searches of a session that are kept up to date.
 #[derive(Debug, Default)]
-pub(crate) struct Contexts(Vec<Context>);
+pub(crate) struct Contexts {
+    searches: Vec<Context>,
+    /// New results that are being told by FETCH.
+    telling: Option<Box<Telling>>,
+}
+
+/// Messages that are told by FETCH before they are told to be results.
+#[derive(Debug)]
+struct Telling {
+    /// Whose results they are.
+    tag: Tag,
+    found: Findings,
+    cursor: FetchCursor,
+}
 
 /// A search that is kept up to date.
 #[derive(Debug)]
@@ -49,6 +66,10 @@ pub(super) struct Context {
     pub(super) results: UidSet,
     /// What has arrived or changed and was not looked at yet.
     pub(super) due: UidSet,
+    /// What FETCH is to tell of messages that arrive and match; perhaps nothing.
+    pub(super) items: Vec<FetchItem>,
+    /// Those among `due` that have arrived, and not by the client's own doing.
+    pub(super) arrived: UidSet,
 }
 
 /// What a look at messages has found out.
@@ -62,14 +83,14 @@ struct Findings {
 impl Contexts {
     /// True if a command with this tag is kept up to date.
     pub(super) fn has(&self, tag: &Tag) -> bool {
-        self.0.iter().any(|context| context.tag == *tag)
+        self.searches.iter().any(|context| context.tag == *tag)
     }
 
     /// Keeps another search up to date; false if there are too many.
     pub(super) fn open(&mut self, context: Context) -> bool {
-        let has_room = self.0.len() < MAX_CONTEXTS;
+        let has_room = self.searches.len() < MAX_CONTEXTS;
         if has_room {
-            self.0.push(context);
+            self.searches.push(context);
         }
         has_room
     }
@@ -80,18 +101,18 @@ impl Contexts {
     /// BAD for a tag of which nothing is kept up to date.
     pub(crate) fn cancel(&mut self, tags: &[Octets]) -> CommandResult {
         let is_named = |context: &Context, tag: &Octets| context.tag.as_str().as_bytes() == *tag;
-        let is_known = |tag: &Octets| self.0.iter().any(|context| is_named(context, tag));
+        let is_known = |tag: &Octets| self.searches.iter().any(|context| is_named(context, tag));
         if !tags.iter().all(is_known) {
             return Err(CommandError::bad("no search with this tag is updated"));
         }
-        self.0
+        self.searches
             .retain(|context| !tags.iter().any(|tag| is_named(context, tag)));
         Ok(Completed::PLAIN)
     }
 
     /// Ends the updates that would tell message numbers: after ENABLE UIDONLY there are none (RFC 9586 §3).
     pub(crate) fn forget_numbers(&mut self) {
-        self.0.retain(|context| context.uid);
+        self.searches.retain(|context| context.uid);
     }
 
     /// Notes what a view has taken in that had `last_before` as its last message. Returns what must be told before the expunges are.
@@ -100,23 +121,30 @@ impl Contexts {
         changes: &Changes,
         last_before: Option<Uid>,
         view: &View,
+        own_arrivals: &UidSet,
     ) -> VecDeque<ContextUpdate> {
         let mut updates = VecDeque::new();
-        if self.0.is_empty() {
+        if self.searches.is_empty() {
             return updates;
         }
         let mut due: UidSet = changes.flags.iter().map(|(_, uid)| *uid).collect();
         due.unite(&changes.silent);
         let after = last_before.map_or(1, |uid| uid.value().saturating_add(1));
-        let arrived = view.uids_within(after, u32::MAX);
-        due.extend(arrived.map(|(_, uid)| uid));
+        let arrived: UidSet = (view.uids_within(after, u32::MAX))
+            .map(|(_, uid)| uid)
+            .collect();
+        due.unite(&arrived);
+        let arrived = arrived.difference(own_arrivals);
         if view.last_uid() != last_before {
             // `*` is another one now
             let both = [last_before, view.last_uid()].into_iter().flatten();
             due.extend(both.filter(|uid| view.seq_of(*uid).is_some()));
         }
-        for context in &mut self.0 {
+        for context in &mut self.searches {
             context.due.unite(&due);
+            if !context.items.is_empty() {
+                context.arrived.unite(&arrived);
+            }
             for gone in changes.expunged.rchunks(MAX_MESSAGES_A_PIECE) {
                 updates.extend(context.lose(gone));
             }
@@ -126,38 +154,96 @@ impl Contexts {
 
     /// True if something was not looked at yet.
     pub(crate) fn is_due(&self) -> bool {
-        self.0.iter().any(|context| !context.due.is_empty())
+        self.telling.is_some() || self.searches.iter().any(|context| !context.due.is_empty())
     }
 
     /// True if [`Contexts::advance`] may touch the disk.
     pub(crate) fn needs_disk(&self) -> bool {
+        if let Some(telling) = &self.telling {
+            return telling.cursor.needs_disk();
+        }
         let reads = |context: &Context| !context.due.is_empty() && context.program.reads();
-        self.0.iter().any(reads)
+        self.searches.iter().any(reads)
+    }
+
+    /// True if the output ends within a response that tells of a message.
+    pub(crate) fn is_within_literal(&self) -> bool {
+        let telling = self.telling.as_ref();
+        telling.is_some_and(|telling| telling.cursor.is_within_literal())
+    }
+
+    /// What is being told by FETCH cannot be told now: it is looked at again another time.
+    pub(crate) fn put_off(&mut self) {
+        if let Some(telling) = self.telling.take()
+            && let Some(context) = self.find(&telling.tag)
+        {
+            context.due.unite(&telling.found.looked_at);
+        }
+    }
+
+    fn find(&mut self, tag: &Tag) -> Option<&mut Context> {
+        self.searches.iter_mut().find(|context| context.tag == *tag)
     }
 
     /// Looks at the next messages that are due, and tells what became of the results.
+    ///
+    /// # Errors
+    /// What the store gives in the middle of a message: the connection must be closed.
     pub(crate) fn advance(
         selected: &mut Selected,
         dialect: Dialect,
         out: &mut Vec<u8>,
-    ) -> Progress {
+    ) -> Result<Progress, CommandError> {
         let mut contexts = std::mem::take(&mut selected.contexts);
-        let next = contexts
-            .0
-            .iter_mut()
-            .find(|context| !context.due.is_empty());
-        if let Some(context) = next.filter(|_| out.len() < HIGH_WATER_OCTETS) {
-            let found = context.look(selected, dialect);
-            if let Some(update) = context.apply(&found, selected) {
-                encode::untagged(&Untagged::ContextUpdate(update), dialect.is_utf8(), out);
-            }
-        }
+        let advanced = contexts.advance_one(selected, dialect, out);
         selected.contexts = contexts;
-        if selected.contexts.is_due() {
+        advanced?;
+        Ok(if selected.contexts.is_due() {
             Progress::More
         } else {
             Progress::Done
+        })
+    }
+
+    /// The next piece.
+    fn advance_one(
+        &mut self,
+        selected: &mut Selected,
+        dialect: Dialect,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CommandError> {
+        if out.len() >= HIGH_WATER_OCTETS {
+            return Ok(());
         }
+        let (tag, found) = if let Some(mut telling) = self.telling.take() {
+            match telling.cursor.advance(selected, &dialect, out) {
+                Ok(Progress::More) => {
+                    self.telling = Some(telling);
+                    return Ok(());
+                }
+                Err(error) if telling.cursor.is_within_literal() => return Err(error),
+                // what is gone or cannot be read is left out: no command asked for it
+                Ok(Progress::Done) | Err(_) => (telling.tag, telling.found),
+            }
+        } else {
+            let mut searches = self.searches.iter_mut();
+            let Some(context) = searches.find(|context| !context.due.is_empty()) else {
+                return Ok(());
+            };
+            let found = context.look(selected, dialect);
+            let tag = context.tag.clone();
+            if let Some(cursor) = context.tell_arrivals(&found, selected, dialect) {
+                self.telling = Some(Box::new(Telling { tag, found, cursor }));
+                return Ok(());
+            }
+            (tag, found)
+        };
+        if let Some(context) = self.find(&tag)
+            && let Some(update) = context.apply(&found, selected)
+        {
+            encode::untagged(&Untagged::ContextUpdate(update), dialect.is_utf8(), out);
+        }
+        Ok(())
     }
 }
 
@@ -214,6 +300,28 @@ impl Context {
         }
         self.due = self.due.difference(&found.looked_at);
         found
+    }
+
+    /// Begins to tell the data items of results that have arrived, together with those that NOTIFY asked for (RFC 5465 §5.2).
+    fn tell_arrivals(
+        &mut self,
+        found: &Findings,
+        selected: &mut Selected,
+        dialect: Dialect,
+    ) -> Option<FetchCursor> {
+        let arrived = self.arrived.intersection(&found.matching);
+        self.arrived = self.arrived.difference(&found.looked_at);
+        if arrived.is_empty() {
+            return None;
+        }
+        let mut items = self.items.clone();
+        if !selected.arrival_items.is_empty() {
+            items.extend(selected.arrival_items.iter().cloned());
+            selected.own_arrivals.unite(&arrived);
+        }
+        let numbered = |uid| selected.view.seq_of(uid).map(|seq_num| (seq_num, uid));
+        let messages = arrived.iter().filter_map(numbered).collect();
+        Some(FetchCursor::of_arrivals(messages, items, dialect))
     }
 
     /// Brings the results up to date; what is to be told of that.

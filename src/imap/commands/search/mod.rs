@@ -19,6 +19,7 @@ use crate::imap::session::progress::Measure;
 use crate::imap::session::reply::{CommandError, text};
 use crate::imap::session::{Dialect, Progress, Selected};
 use crate::imap::types::core::Tag;
+use crate::imap::types::fetch::FetchItem;
 use crate::imap::types::response::{Code, Condition, ESearch, Untagged};
 use crate::imap::types::search::{Search, SearchKey, SearchReturns};
 use crate::mailbox::backend;
@@ -60,6 +61,8 @@ pub(crate) struct SearchCursor {
     uid: bool,
     tag: Tag,
     returns: Option<SearchReturns>,
+    /// What UPDATE asks for of messages that arrive.
+    update_items: Vec<FetchItem>,
     /// Messages that were not looked at, rising.
     ahead: VecDeque<Uid>,
     /// How many there were at first.
@@ -142,6 +145,7 @@ impl SearchCursor {
             tag: tag.clone(),
             order: Order::of(search.returns),
             returns: search.returns,
+            update_items: search.update_items,
             goal: ahead.len(),
             ahead,
             batch: VecDeque::new(),
@@ -318,6 +322,8 @@ impl SearchCursor {
                 program: std::mem::replace(&mut self.program, nothing),
                 results: self.found.uids().clone(),
                 due: UidSet::new(),
+                items: std::mem::take(&mut self.update_items),
+                arrived: UidSet::new(),
             });
         if !is_open {
             let code = Code::NoUpdate(self.tag.clone());

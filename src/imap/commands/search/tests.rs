@@ -107,7 +107,7 @@ impl Bench {
         let cursor = SearchCursor::new(
             uid,
             &command.tag,
-            search,
+            *search,
             now,
             &mut self.selected,
             &self.dialect,
