@@ -169,6 +169,9 @@ pub trait Account: Send + Sync + fmt::Debug {
     /// [`Error::NonExistent`], [`Error::Unavailable`]
     fn mailbox_id(&self, name: &MailboxName) -> Result<Option<String>>;
 
+    /// True if the mailbox with this identifier was made by a rename of INBOX, as far as this process remembers. *Quick.*
+    fn was_inbox(&self, mailbox_id: &str) -> bool;
+
     /// Opens a mailbox; the same one for all connections of this process. It has been looked at on disk ([`Mailbox::refresh`] with the
     /// same `intake`).
     ///

@@ -4,7 +4,7 @@ use super::flag::{FlagAction, Flags, SystemFlag};
 use super::id::{ModSeq, Uid, UidValidity};
 use super::messages::{MAX_CHANGES, Messages};
 use super::uid_set::UidSet;
-use super::view::{Changes, Expunges, View};
+use super::view::{Changes, Events, Expunges, View};
 use proptest::prelude::*;
 
 /// What a client keeps: the flags of each message by number, and what it was last told of recent ones. UIDs only to compare.
@@ -84,7 +84,24 @@ impl Connection {
         self.check_numbers();
         assert!(self.view.is_current(messages, expunges));
         assert!(self.view.sync(messages, expunges, self.claims).is_empty());
+        self.check_settled(messages);
         changes
+    }
+
+    /// Up to the mod-sequence that the view is sure of, the client knows the truth.
+    fn check_settled(&self, messages: &Messages) {
+        let settled = self.view.settled();
+        for (at, uid) in messages.uids().iter().enumerate() {
+            if messages.mod_seq_at(at) <= settled {
+                let believed = self.client.messages.iter().find(|(known, _)| known == uid);
+                assert_eq!(believed, Some(&(*uid, messages.flags_at(at))));
+            }
+        }
+        if let Some(expunged) = messages.expunged_since(settled) {
+            let unknown = (self.client.messages.iter())
+                .find(|(uid, _)| messages.position(*uid).is_none() && !expunged.contains(*uid));
+            assert_eq!(unknown, None);
+        }
     }
 
     /// Numbers and UIDs of the view are those of the client, by every way of asking.
@@ -151,6 +168,8 @@ enum Event {
         connection: usize,
         expunges: Expunges,
     },
+    /// A connection wants to hear of other things.
+    Want { connection: usize, events: Events },
     /// A connection selects anew.
     Reopen { connection: usize, claims: bool },
 }
@@ -159,6 +178,11 @@ const CONNECTIONS: usize = 3;
 
 fn event() -> impl Strategy<Value = Event> {
     let expunges = prop_oneof![Just(Expunges::Tell), Just(Expunges::Hold)];
+    let events = prop_oneof![
+        Just(Events::None),
+        Just(Events::Messages),
+        Just(Events::All)
+    ];
     let action = prop_oneof![
         Just(FlagAction::Add),
         Just(FlagAction::Remove),
@@ -175,6 +199,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Flood),
         6 => (0..CONNECTIONS, expunges)
             .prop_map(|(connection, expunges)| Event::Sync { connection, expunges }),
+        2 => (0..CONNECTIONS, events)
+            .prop_map(|(connection, events)| Event::Want { connection, events }),
         1 => (0..CONNECTIONS, any::<bool>())
             .prop_map(|(connection, claims)| Event::Reopen { connection, claims }),
     ]
@@ -256,6 +282,7 @@ impl World {
             } => {
                 self.connections[connection].sync(&mut self.messages, expunges);
             }
+            Event::Want { connection, events } => self.connections[connection].view.want(events),
             Event::Reopen { connection, claims } => {
                 let opened = Connection::open(&mut self.messages, claims);
                 let closed = std::mem::replace(&mut self.connections[connection], opened);
@@ -313,6 +340,7 @@ impl World {
             .map(|uid| (*uid, self.messages.flags(*uid).unwrap()))
             .collect();
         for connection in &mut self.connections {
+            connection.view.want(Events::All);
             connection.sync(&mut self.messages, Expunges::Tell);
             assert_eq!(connection.client.messages, truth);
         }

@@ -4,6 +4,7 @@ use super::deliver::{self, MaildirUpload};
 use super::failure::{failed, noted};
 use super::first_list::new_guid;
 use super::folders::{self, Folders, Layout};
+use super::object_ids::hex;
 use super::open_mailbox::OpenMailbox;
 use super::special_use::SpecialUses;
 use super::uidlist::UidList;
@@ -16,7 +17,7 @@ use crate::mailbox::backend::{
 };
 use crate::mailbox::name::{MailboxName, SpecialUse};
 use crate::mailbox::uid_set::UidSet;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -28,6 +29,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// How soon the names are listed again where one of them was in the making.
 const LIST_AGAIN: Duration = Duration::from_millis(300);
 
+/// Most mailboxes of which it is remembered that they were INBOX; only until who wants to hear of it has listed them.
+const MAX_FORMER_INBOXES: usize = 16;
+
 /// What all connections of one account share.
 #[derive(Debug)]
 pub(super) struct AccountState {
@@ -36,6 +40,8 @@ pub(super) struct AccountState {
     open: Mutex<HashMap<MailboxName, Weak<OpenMailbox>>>,
     /// Tells of names and subscriptions.
     names: Arc<Signal>,
+    /// Identifiers of the mailboxes that INBOX was renamed to last.
+    former_inboxes: Mutex<VecDeque<String>>,
     /// When `tmp/` was swept last.
     swept: Mutex<HashMap<MailboxName, SystemTime>>,
     /// Held while the spool is made ready; true when it is.
@@ -51,6 +57,7 @@ impl AccountState {
             folders: Folders::new(root, layout),
             open: Mutex::default(),
             names: Arc::new(Signal::concerning(folders::is_of_names)),
+            former_inboxes: Mutex::default(),
             swept: Mutex::default(),
             is_ready: Mutex::default(),
         }
@@ -123,12 +130,26 @@ impl AccountState {
 
     /// Makes a mailbox with a UIDVALIDITY that this account never had.
     pub(super) fn create(&self, name: &MailboxName, special_use: &[SpecialUse]) -> Result<()> {
+        self.create_with(name, special_use, self.new_guid()?)
+    }
+
+    /// A GUID for a mailbox.
+    fn new_guid(&self) -> Result<[u8; 16]> {
+        new_guid().map_err(|error| failed("make a mailbox", self.folders.root(), &error))
+    }
+
+    fn create_with(
+        &self,
+        name: &MailboxName,
+        special_use: &[SpecialUse],
+        guid: [u8; 16],
+    ) -> Result<()> {
         if name.is_inbox() || self.find(name)?.is_some() {
             return Err(Error::AlreadyExists);
         }
         let like = self.like()?;
         let root = self.folders.root();
-        self.try_create(name, &like)
+        self.try_create(name, &like, guid)
             .map_err(|error| match error.kind() {
                 io::ErrorKind::AlreadyExists => Error::AlreadyExists,
                 io::ErrorKind::InvalidInput => {
@@ -144,11 +165,10 @@ impl AccountState {
         Ok(())
     }
 
-    fn try_create(&self, name: &MailboxName, like: &Ownership) -> io::Result<()> {
+    fn try_create(&self, name: &MailboxName, like: &Ownership, guid: [u8; 16]) -> io::Result<()> {
         let now = clock::since_epoch(clock::now()).as_secs();
         let floor = uid_validity::highest(&self.folders)?;
         let value = uid_validity::allocate(self.folders.root(), like, now, floor)?;
-        let guid = new_guid()?;
         let timeout = self.store.settings.lock_timeout;
         self.folders.create(name, like, |directory| {
             let mut list = UidListFile::new(directory);
@@ -289,12 +309,24 @@ impl AccountState {
 
     /// INBOX keeps its name and loses its messages (RFC 9051 §6.3.6).
     fn rename_inbox(self: &Arc<Self>, to: &MailboxName) -> Result<()> {
-        self.create(to, &[])?;
+        let guid = self.new_guid()?;
+        {
+            let mut former = self.former_inboxes();
+            former.truncate(MAX_FORMER_INBOXES - 1);
+            former.push_front(hex(guid));
+        }
+        self.create_with(to, &[], guid)?;
         let inbox = self.look_at(&MailboxName::inbox(), Intake::Look)?;
         let target = self.mailbox(to)?;
         let all: UidSet = inbox.read().uids().iter().copied().collect();
         inbox.move_into(&all, &target)?;
         Ok(())
+    }
+
+    fn former_inboxes(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.former_inboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sweeps `tmp/` of a mailbox if that was not done for a day.
@@ -438,6 +470,13 @@ impl Account for MaildirAccount {
         }
         let mailbox = self.state.look_at(name, Intake::Look)?;
         mailbox.identifier()
+    }
+
+    fn was_inbox(&self, mailbox_id: &str) -> bool {
+        self.state
+            .former_inboxes()
+            .iter()
+            .any(|id| id == mailbox_id)
     }
 
     fn open(&self, name: &MailboxName, intake: Intake) -> Result<Arc<dyn Mailbox>> {

@@ -328,3 +328,20 @@ fn directories_with_one_name_are_all_found() {
         assert_eq!(folders.find(&name("Müll (2)")).unwrap(), None);
     }
 }
+
+#[test]
+fn what_tells_of_names_is_told_from_control_files() {
+    for (name, expected) in [
+        (".Work", true),
+        ("Work", true),
+        ("subscriptions", true),
+        ("courierimapsubscribed", true),
+        ("subscriptions.lock", false),
+        ("dovecot-uidlist", false),
+        ("restante-keywords", false),
+        ("tmp", false),
+        ("cur", false),
+    ] {
+        assert_eq!(is_of_names(OsStr::new(name)), expected, "{name}");
+    }
+}

@@ -75,7 +75,7 @@ impl OpenMailbox {
 }
 
 /// A GUID as it is told.
-fn hex(guid: [u8; 16]) -> String {
+pub(super) fn hex(guid: [u8; 16]) -> String {
     guid.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 

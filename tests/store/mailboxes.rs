@@ -1,7 +1,7 @@
 //! Mailboxes and accounts: made, renamed, deleted, watched, imported, damaged.
 
 use super::spool::{Spool, change, flags, name, octets, picture, set, uid, uids};
-use restante::mailbox::backend::{Error, Intake};
+use restante::mailbox::backend::{Error, Intake, Result, Waker};
 use restante::mailbox::flag::{FlagAction, SystemFlag};
 use std::fs;
 use std::sync::{Arc, mpsc};
@@ -289,4 +289,35 @@ fn directories_that_are_missing_are_made() {
         spool.append(&*account, "Work", b"x", &[]),
         restante::mailbox::id::Uid::MIN
     );
+}
+
+#[test]
+fn whoever_waits_for_names_is_woken_by_each_change() {
+    let spool = Spool::new();
+    let account = spool.account();
+    let (sender, woken) = mpsc::channel();
+    let waker: Waker = Arc::new(move || sender.send(()).unwrap_or_default());
+    let _watch = account.watch_names(waker);
+    let work = name("Work");
+    let changes: [(&str, &dyn Fn() -> Result<()>); 5] = [
+        ("create", &|| account.create(&work, &[])),
+        ("rename", &|| account.rename(&work, &name("Play"))),
+        ("subscribe", &|| account.set_subscribed(&work, true)),
+        ("rename INBOX", &|| {
+            account.rename(&name("INBOX"), &name("Old"))
+        }),
+        ("delete", &|| account.delete(&name("Play"))),
+    ];
+    for (what, change) in changes {
+        account.mailboxes().unwrap();
+        let before = account.names_version();
+        while woken.try_recv().is_ok() {}
+        change().unwrap();
+        assert_ne!(account.names_version(), before, "{what}");
+        assert_eq!(woken.try_recv(), Ok(()), "{what}");
+    }
+    let id = account.mailbox_id(&name("Old")).unwrap().unwrap();
+    assert!(account.was_inbox(&id));
+    let id = account.mailbox_id(&name("INBOX")).unwrap().unwrap();
+    assert!(!account.was_inbox(&id));
 }

@@ -17,6 +17,8 @@ pub(super) struct Listing {
     mailboxes: BTreeMap<MailboxName, Listed>,
     /// MAILBOXID of those that can be selected, if renames are to be told.
     ids: BTreeMap<MailboxName, String>,
+    /// Those that INBOX was renamed to.
+    former_inboxes: BTreeSet<MailboxName>,
     pub(super) subscriptions: BTreeSet<MailboxName>,
 }
 
@@ -87,6 +89,7 @@ impl Listing {
             version,
             mailboxes: BTreeMap::new(),
             ids: BTreeMap::new(),
+            former_inboxes: BTreeSet::new(),
             subscriptions: account.subscriptions()?,
         };
         for listed in account.mailboxes()? {
@@ -96,6 +99,9 @@ impl Listing {
                     // a mailbox without one is taken for another under each name
                     None => account.mailbox_id(&listed.name).unwrap_or_default(),
                 };
+                if id.as_deref().is_some_and(|id| account.was_inbox(id)) {
+                    listing.former_inboxes.insert(listed.name.clone());
+                }
                 listing.ids.extend(id.map(|id| (listed.name.clone(), id)));
             }
             listing.mailboxes.insert(listed.name.clone(), listed);
@@ -153,10 +159,15 @@ impl Listing {
             .collect();
         let mut difference = Difference::default();
         for name in &come {
-            let old = later.ids.get(*name).and_then(|id| by_id.get(id));
-            if let Some(old) = old {
-                difference.renamed.insert((*name).clone(), (*old).clone());
-            }
+            let moved = later.ids.get(*name).and_then(|id| by_id.get(id));
+            let old = match moved {
+                Some(old) => Some((*old).clone()),
+                // INBOX stays, and nothing is said of it (§5.4)
+                None => (later.former_inboxes.contains(*name)).then(MailboxName::inbox),
+            };
+            difference
+                .renamed
+                .extend(old.map(|old| ((*name).clone(), old)));
         }
         let moved: BTreeSet<&MailboxName> = difference.renamed.values().collect();
         let removed = gone.into_iter().filter(|name| !moved.contains(name));

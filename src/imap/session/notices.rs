@@ -8,7 +8,7 @@ use super::choices::Choices;
 use super::listing::OwnChange;
 use super::reply::{CommandError, CommandResult};
 use super::sync::Pending;
-use super::watched::{OVERFLOW, Others};
+use super::watched::{Asked, OVERFLOW, Others};
 use super::{Dialect, Progress, Selected, Session, State};
 use crate::imap::commands::fetch::FetchCursor;
 use crate::imap::types::event_groups::{Notify, NotifySet, SelectedEvents};
@@ -121,18 +121,18 @@ impl Session {
             ));
         }
         let waker = self.services.host.waker();
-        let tells_mod_seqs = self.is_offered("CONDSTORE");
-        let mut responses = self.responses(out);
+        let asked = Asked {
+            status: set.status,
+            mod_seqs: self.is_offered("CONDSTORE"),
+        };
         let (context, selected) = self.parts()?;
         let choices = Choices::new(&set.groups, &context)?;
         let mut others = Others::new(choices, &context, &waker)?;
         let last_uid = selected
             .as_ref()
             .and_then(|selected| selected.view.last_uid());
-        if set.status {
-            let mailbox = selected.map(|selected| &selected.mailbox);
-            others.tell_all(&context, mailbox, tells_mod_seqs, &mut responses);
-        }
+        let mailbox = selected.map(|selected| &selected.mailbox);
+        others.tell_all(&context, mailbox, asked, out);
         self.notices = Some(Box::new(Notices {
             selected: set.selected,
             others,

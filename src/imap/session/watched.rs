@@ -4,6 +4,7 @@
 //! listed. A wake-up leads to a look at the disk for those mailboxes only that are not current, and to one at most; what has changed since
 //! the client was told is then seen in memory.
 
+use super::Dialect;
 use super::choices::Choices;
 use super::listing::{Difference, Listing, OwnChange};
 use super::reply::{CommandError, Responses};
@@ -26,6 +27,15 @@ pub(super) const MAX_WATCHED: usize = 256;
 
 /// Most names of an account that a connection keeps in mind, to tell what becomes of them.
 const MAX_NAMES: usize = 4096;
+
+/// What NOTIFY SET tells of mailboxes at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// STATUS was given.
+    pub(super) status: bool,
+    /// CONDSTORE is offered: with FlagChange, HIGHESTMODSEQ is told (§3.1).
+    pub(super) mod_seqs: bool,
+}
 
 /// There is too much to be told.
 pub(super) const OVERFLOW: CommandError =
@@ -210,14 +220,31 @@ impl Others {
         });
     }
 
-    /// Tells how all of them are, but for the selected one (§3.1).
+    /// Tells what is due by LIST. Returns false if there is more to tell when the output has been written.
+    fn tell_lists(&mut self, dialect: Dialect, out: &mut Vec<u8>) -> bool {
+        while let Some(entry) = self.lists.pop_front() {
+            Responses::new(dialect, out).push(&Untagged::List(entry));
+            if out.len() >= HIGH_WATER_OCTETS {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Tells which cannot be opened, and how all others are, but for the selected one (§3.1).
     pub(super) fn tell_all(
         &mut self,
         context: &Context<'_>,
         selected: Option<&Arc<dyn Mailbox>>,
-        tells_mod_seqs: bool,
-        out: &mut Responses<'_>,
+        asked: Asked,
+        out: &mut Vec<u8>,
     ) {
+        // what there is no room for follows when the command has ended
+        self.tell_lists(context.dialect, out);
+        if !asked.status {
+            return;
+        }
+        let out = &mut Responses::new(context.dialect, out);
         for (name, watched) in &mut self.watched {
             if is_same(&watched.mailbox, selected) {
                 continue;
@@ -229,7 +256,7 @@ impl Others {
                 StatusItem::UidValidity,
             ];
             items.extend(watched.events.flags.then_some(StatusItem::Unseen));
-            let is_due = context.dialect.tells_mod_seqs() || watched.events.flags && tells_mod_seqs;
+            let is_due = context.dialect.tells_mod_seqs() || watched.events.flags && asked.mod_seqs;
             items.extend(is_due.then_some(StatusItem::HighestModSeq));
             tell(context, name, &items, &present, out);
             watched.told = present;
@@ -294,6 +321,7 @@ impl Others {
         let moved: Vec<(MailboxName, Watched)> = difference
             .renamed
             .iter()
+            .filter(|(_, old)| !old.is_inbox())
             .filter_map(|(name, old)| Some((name.clone(), self.watched.remove(old)?)))
             .collect();
         self.watched.extend(moved);
@@ -307,11 +335,8 @@ impl Others {
         selected: Option<&Arc<dyn Mailbox>>,
         out: &mut Vec<u8>,
     ) -> bool {
-        while let Some(entry) = self.lists.pop_front() {
-            Responses::new(context.dialect, out).push(&Untagged::List(entry));
-            if out.len() >= HIGH_WATER_OCTETS {
-                return false;
-            }
+        if !self.tell_lists(context.dialect, out) {
+            return false;
         }
         let out = &mut Responses::new(context.dialect, out);
         for (name, watched) in &mut self.watched {

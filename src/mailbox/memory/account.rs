@@ -36,6 +36,8 @@ pub struct MemoryAccount {
 struct State {
     mailboxes: BTreeMap<MailboxName, Entry>,
     subscriptions: BTreeSet<MailboxName>,
+    /// Identifiers of mailboxes that INBOX was renamed to.
+    former_inboxes: BTreeSet<String>,
     /// Of the next mailbox.
     uid_validity: u32,
 }
@@ -57,6 +59,7 @@ impl MemoryAccount {
             state: Mutex::new(State {
                 mailboxes: BTreeMap::new(),
                 subscriptions: BTreeSet::new(),
+                former_inboxes: BTreeSet::new(),
                 uid_validity: FIRST_UID_VALIDITY,
             }),
             watchers: Arc::default(),
@@ -120,7 +123,11 @@ impl MemoryAccount {
         self.create(to, &[])?;
         let inbox = self.find(&MailboxName::inbox())?;
         let uids = inbox.all_uids();
-        inbox.move_to(&uids, to).map(drop)
+        inbox.move_to(&uids, to)?;
+        let id = self.find(to)?.mailbox_id();
+        lock(&self.state).former_inboxes.insert(id);
+        self.tell_names();
+        Ok(())
     }
 }
 
@@ -263,6 +270,10 @@ impl Account for MemoryAccount {
 
     fn mailbox_id(&self, name: &MailboxName) -> Result<Option<String>> {
         Ok(Some(self.find(name)?.mailbox_id()))
+    }
+
+    fn was_inbox(&self, mailbox_id: &str) -> bool {
+        lock(&self.state).former_inboxes.contains(mailbox_id)
     }
 
     fn open(&self, name: &MailboxName, intake: Intake) -> Result<Arc<dyn Mailbox>> {

@@ -50,6 +50,8 @@ struct Telling {
     /// Whose results they are.
     tag: Tag,
     found: Findings,
+    /// Those of which something is told.
+    arrived: UidSet,
     cursor: FetchCursor,
 }
 
@@ -178,6 +180,7 @@ impl Contexts {
             && let Some(context) = self.find(&telling.tag)
         {
             context.due.unite(&telling.found.looked_at);
+            context.arrived.unite(&telling.arrived);
         }
     }
 
@@ -232,8 +235,16 @@ impl Contexts {
             };
             let found = context.look(selected, dialect);
             let tag = context.tag.clone();
-            if let Some(cursor) = context.tell_arrivals(&found, selected, dialect) {
-                self.telling = Some(Box::new(Telling { tag, found, cursor }));
+            let arrived = context.arrived.intersection(&found.matching);
+            context.arrived = context.arrived.difference(&found.looked_at);
+            if !arrived.is_empty() {
+                let cursor = context.tell_arrivals(&arrived, selected, dialect);
+                self.telling = Some(Box::new(Telling {
+                    tag,
+                    found,
+                    arrived,
+                    cursor,
+                }));
                 return Ok(());
             }
             (tag, found)
@@ -304,24 +315,19 @@ impl Context {
 
     /// Begins to tell the data items of results that have arrived, together with those that NOTIFY asked for (RFC 5465 §5.2).
     fn tell_arrivals(
-        &mut self,
-        found: &Findings,
+        &self,
+        arrived: &UidSet,
         selected: &mut Selected,
         dialect: Dialect,
-    ) -> Option<FetchCursor> {
-        let arrived = self.arrived.intersection(&found.matching);
-        self.arrived = self.arrived.difference(&found.looked_at);
-        if arrived.is_empty() {
-            return None;
-        }
+    ) -> FetchCursor {
         let mut items = self.items.clone();
         if !selected.arrival_items.is_empty() {
             items.extend(selected.arrival_items.iter().cloned());
-            selected.own_arrivals.unite(&arrived);
+            selected.own_arrivals.unite(arrived);
         }
         let numbered = |uid| selected.view.seq_of(uid).map(|seq_num| (seq_num, uid));
         let messages = arrived.iter().filter_map(numbered).collect();
-        Some(FetchCursor::of_arrivals(messages, items, dialect))
+        FetchCursor::of_arrivals(messages, items, dialect)
     }
 
     /// Brings the results up to date; what is to be told of that.
