@@ -5,7 +5,7 @@
 
 use super::flag::Flags;
 use super::id::{ModSeq, SeqNum, Uid};
-use super::messages::{ChangeKind, Messages};
+use super::messages::{ChangeKind, MAX_CHANGES, Messages};
 use super::uid_set::UidSet;
 use std::collections::BTreeSet;
 
@@ -228,6 +228,10 @@ impl View {
         if mod_seq > self.told {
             self.silenced.insert(mod_seq);
         }
+        // older ones are no longer in the log, so that nobody asks for them
+        if self.silenced.len() > MAX_CHANGES {
+            self.silenced.pop_first();
+        }
     }
 
     /// Has the flags of messages told at the next [`View::sync`], changed or not.
@@ -297,9 +301,7 @@ impl View {
         } else {
             changes.silent.unite(&others);
             self.told_flags = self.last_before_flags(messages);
-            let told = self.told_flags;
-            self.silenced
-                .retain(|own| *own > told && messages.changes_since(*own).is_some());
+            self.silenced = self.silenced.split_off(&self.told_flags);
         }
     }
 

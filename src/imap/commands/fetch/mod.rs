@@ -451,7 +451,7 @@ impl FetchCursor {
     }
 
     /// Sets `\Seen` where that is due. A store that cannot has logged it; the messages are read all the same.
-    fn mark_seen(&mut self, selected: &Selected) {
+    fn mark_seen(&mut self, selected: &mut Selected) {
         let uids = std::mem::take(&mut self.seen);
         if uids.is_empty() {
             return;
@@ -464,7 +464,13 @@ impl FetchCursor {
             },
             unchanged_since: None,
         };
-        drop(selected.mailbox.store(&uids, &change));
+        if let Ok(stored) = selected.mailbox.store(&uids, &change)
+            && let Some(mod_seq) = stored.mod_seq
+        {
+            // the client's own doing, of which it hears also where it wants no word of flags
+            selected.view.silence(mod_seq);
+            selected.view.remind(&uids);
+        }
     }
 }
 
