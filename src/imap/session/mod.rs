@@ -7,6 +7,8 @@
 //!
 //! Every command with a mailbox selected ends with a [`sync`], then its tagged response ([`reply`]).
 //!
+//! A client that used NOTIFY is told of what happens whenever no command is in progress ([`notices`]), of other mailboxes too ([`watched`]).
+//!
 //! A mailbox that is deleted under a session: IMAP4rev2 clients are told `* OK [CLOSED]` and are in the authenticated state (RFC 9051 §3); others
 //! get BYE, since nothing in RFC 3501 takes a client out of the selected state unasked, and one that reconnects looks at the list anew.
 

@@ -25,6 +25,9 @@ use std::sync::Arc;
 /// Most mailboxes that one connection watches: each is held open while it does.
 pub(super) const MAX_WATCHED: usize = 256;
 
+/// Most messages of all mailboxes together that one connection watches: some 150 octets are held of each, once for all connections.
+const MAX_WATCHED_MESSAGES: usize = 1_000_000;
+
 /// Most names of an account that a connection keeps in mind, to tell what becomes of them.
 const MAX_NAMES: usize = 4096;
 
@@ -175,9 +178,14 @@ impl Others {
             events.is_some()
         });
         let mut trouble = None;
+        let mut messages = self.watched_messages();
         for (name, events) in wanted {
+            if messages > MAX_WATCHED_MESSAGES {
+                break;
+            }
             match open(&name, events, context, waker) {
                 Ok(mut watched) => {
+                    messages = messages.saturating_add(watched.mailbox.read().len());
                     let former = self.gone.remove(&name);
                     let is_new = before.is_some_and(|before| !before.has(&name));
                     if former.is_some() || is_new {
@@ -198,7 +206,16 @@ impl Others {
                 }
             }
         }
+        if messages > MAX_WATCHED_MESSAGES {
+            return Err(OVERFLOW);
+        }
         Ok(trouble)
+    }
+
+    /// How many messages all that is watched has.
+    fn watched_messages(&self) -> usize {
+        let watched = self.watched.values();
+        watched.map(|watched| watched.mailbox.read().len()).sum()
     }
 
     /// Has a name told by LIST, if it can be written.
@@ -300,6 +317,9 @@ impl Others {
         if has_lost || self.listing.version != context.account.names_version() {
             self.list_again(context, waker)?;
         }
+        if self.watched_messages() > MAX_WATCHED_MESSAGES {
+            return Err(OVERFLOW);
+        }
         Ok(is_well)
     }
 
@@ -376,12 +396,18 @@ impl Others {
         if self.names.is_none() {
             return;
         }
-        if let OwnChange::Rename(from, to) = own {
-            let watched = std::mem::take(&mut self.watched);
-            let names = watched.into_iter();
-            self.watched = names
-                .map(|(name, watched)| (name.moved(from, to).unwrap_or(name), watched))
-                .collect();
+        match own {
+            OwnChange::Name(name) => {
+                self.watched.remove(name);
+                self.gone.remove(name);
+            }
+            OwnChange::Rename(from, to) => {
+                let watched = std::mem::take(&mut self.watched).into_iter();
+                self.watched = watched
+                    .map(|(name, watched)| (name.moved(from, to).unwrap_or(name), watched))
+                    .collect();
+            }
+            OwnChange::Subscription(_) => {}
         }
         // if they cannot be listed now, the client hears what it knows
         if let Ok(later) = self.list(context) {
