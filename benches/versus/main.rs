@@ -39,7 +39,7 @@ mod spool;
 mod workloads;
 
 use server::{Server, Which};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_rustls::rustls::ClientConfig;
 use workloads::{Better, Measured, ROWS, Row};
@@ -128,12 +128,17 @@ fn main() -> std::io::Result<()> {
         },
     )?;
     std::fs::create_dir_all(&context.root)?;
-    // after an error, logs and configurations stay for whoever looks for the cause
+    // after an error, logs and configurations stay until the next run for whoever looks for the cause
+    clear(&context.root);
     compare(&context, &options)?;
-    for which in ["restante", "dovecot"] {
-        let _ = std::fs::remove_dir_all(context.root.join(which));
-    }
+    clear(&context.root);
     Ok(())
+}
+
+fn clear(root: &Path) {
+    for which in ["restante", "dovecot"] {
+        let _ = std::fs::remove_dir_all(root.join(which));
+    }
 }
 
 /// All values of one row.

@@ -141,11 +141,10 @@ impl Server {
              service auth {{\n client_limit = 40000\n}}\nservice anvil {{\n client_limit = 40000\n}}\ndefault_process_limit = 12000\ndefault_client_limit = 40000\n"
         );
         fs::write(self.base.join("dovecot.conf"), text)?;
-        let hashed = Command::new("doveadm")
-            .args(["pw", "-s", "ARGON2ID", "-r", "3", "-p", PASSWORD])
-            .output()?;
-        let hash = String::from_utf8_lossy(&hashed.stdout).trim().to_owned();
-        let lines: String = (0..users).map(|user| format!("u{user}:{hash}\n")).collect();
+        // its cache keeps hashes and computes them again at each login: with none to compute, both compare what is cached
+        let lines: String = (0..users)
+            .map(|user| format!("u{user}:{{PLAIN}}{PASSWORD}\n"))
+            .collect();
         fs::write(self.base.join("users"), lines)
     }
 
