@@ -19,6 +19,8 @@
 //! The trait knows nothing of SQLite; [`sqlite`] is its form on one database for each account.
 
 mod codec;
+mod committer;
+mod database;
 mod record;
 pub mod sqlite;
 #[cfg(test)]
@@ -35,6 +37,7 @@ use crate::mailbox::remembered::Remembered;
 use crate::mailbox::uid_set::UidSet;
 use std::fmt;
 use std::path::Path;
+use std::time::Instant;
 
 /// Which mailbox of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,12 +185,6 @@ pub trait Index: Send + Sync + fmt::Debug {
         change: &mut Change<'_>,
     ) -> Result<Option<Version>>;
 
-    /// True if the record is still of this version. Cheap.
-    ///
-    /// # Errors
-    /// [`Unavailable`]
-    fn is_current(&self, account: &Path, key: &Key, known: Version) -> Result<bool>;
-
     /// What was noted for STATUS, and the last mod-sequence given; none if nothing was, or if it is of another mailbox.
     ///
     /// # Errors
@@ -205,4 +202,13 @@ pub trait Index: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Unavailable`]
     fn forget(&self, account: &Path, guid: &[u8; 16]) -> Result<()>;
+}
+
+/// A clock that only goes forward.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what could not be used is tried again after a while"
+)]
+fn now() -> Instant {
+    Instant::now()
 }

@@ -10,29 +10,18 @@
 //!   from memory.
 //! - Few are open at a time (`MAX_OPEN`), so that an account that only waits costs neither memory nor files.
 
-use super::codec::{NOTHING, Reader, Writer};
-use super::codec::{decode, decode_delta, encode_delta, replay, sum};
-use super::record::{State, seed};
-use super::{Change, Delta, Found, Index, Key, Record, Result, StatusNote, Unavailable, Version};
+use super::codec::{NOTHING, Reader, Writer, sum};
+use super::committer::Committer;
+use super::database::{Database, Trouble, make_directory};
+use super::record::seed;
+use super::{Change, Index, Key, Result, StatusNote, Unavailable, Version, now};
 use crate::mailbox::id::ModSeq;
-use crate::mailbox::remembered::Remembered;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-/// The tables.
-const SCHEMA: &str = include_str!("schema.sql");
-
-/// `user_version` of databases with these tables. Another one is begun anew.
-const FORMAT: i32 = 1;
-
-/// How long to wait for another process's change.
-const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long a database that could not be used is left alone.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -43,51 +32,11 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Most databases open at a time: two files and some 100 KiB each.
 const MAX_OPEN: usize = 256;
 
-/// Memory for pages of one database, in KiB.
-const CACHE_KIB: i32 = 256;
-
 /// Longest readable part of a database's name, in octets.
 const MAX_NAME_OCTETS: usize = 100;
 
 /// Where Linux tells which run of the machine this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-
-/// Why a database did not do it.
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    /// What it holds is not what it should be.
-    #[error("{0}")]
-    Damaged(String),
-    /// It cannot be used now.
-    #[error("{0}")]
-    Failed(String),
-    /// It was damaged, and the change was run already.
-    #[error("damaged while a change was made")]
-    TooLate,
-}
-
-impl From<rusqlite::Error> for Trouble {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(
-                ErrorCode::DatabaseBusy
-                | ErrorCode::DatabaseLocked
-                | ErrorCode::PermissionDenied
-                | ErrorCode::OutOfMemory
-                | ErrorCode::DiskFull
-                | ErrorCode::CannotOpen,
-            ) => Self::Failed(error.to_string()),
-            // damage of its first page makes a database read-only, or longer than its file
-            _ => Self::Damaged(error.to_string()),
-        }
-    }
-}
-
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
 
 /// The indexes of all accounts, in one directory.
 #[derive(Debug)]
@@ -96,26 +45,17 @@ pub struct Databases {
     boot: String,
     /// By the sum over the account's place, the one used last at the end.
     open: Mutex<Vec<(u64, Arc<Mutex<Slot>>)>>,
+    committer: Committer,
     /// When trouble was told last.
     told: Mutex<Option<Instant>>,
 }
 
 /// One account's database.
 #[derive(Debug)]
-struct Slot {
+pub(super) struct Slot {
     path: PathBuf,
     database: Option<Database>,
     retry_at: Option<Instant>,
-}
-
-/// An open database.
-#[derive(Debug)]
-struct Database {
-    connection: Connection,
-    /// Device and inode.
-    identity: (u64, u64),
-    /// It was written to.
-    is_dirty: bool,
 }
 
 impl Databases {
@@ -130,6 +70,7 @@ impl Databases {
             boot: fs::read_to_string(BOOT_ID)
                 .map_or_else(|_| "-".to_owned(), |id| id.trim().to_owned()),
             open: Mutex::default(),
+            committer: Committer::default(),
             told: Mutex::default(),
         })
     }
@@ -185,16 +126,23 @@ impl Databases {
         account: &Path,
         mut work: impl FnMut(&mut Database) -> std::result::Result<T, Trouble>,
     ) -> Result<T> {
-        let slot = self.slot(account);
-        let mut slot = lock(&slot);
+        let shared = self.slot(account);
+        let mut slot = lock(&shared);
         if slot.retry_at.is_some_and(|retry_at| now() < retry_at) {
             return Err(Unavailable);
         }
         slot.retry_at = None;
         for is_last in [false, true] {
+            let before = slot.turn_ends();
             let outcome = slot.database(&self.boot).and_then(&mut work);
             match outcome {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    let begun = slot.turn_ends().filter(|_| before != slot.turn_ends());
+                    if begun.is_some_and(|end| !self.committer.add(end, &shared)) {
+                        slot.end_turn_now();
+                    }
+                    return Ok(value);
+                }
                 Err(Trouble::Damaged(cause)) if !is_last && slot.begin_anew(&cause) => {}
                 Err(Trouble::TooLate) => return Err(Unavailable),
                 Err(trouble) => {
@@ -228,7 +176,7 @@ impl Slot {
     /// The database, opened if it is not, or not the one in its place any more.
     fn database(&mut self, boot: &str) -> std::result::Result<&mut Database, Trouble> {
         if let Some(open) = &self.database
-            && identity(&self.path).is_none_or(|identity| identity != open.identity)
+            && !open.is_at(&self.path)
         {
             tracing::warn!(path = ?self.path, cause = "removed or replaced", "index_rebuilt");
             self.close();
@@ -239,10 +187,29 @@ impl Slot {
         }
     }
 
+    /// When the turn of the database ends, if it has one.
+    fn turn_ends(&self) -> Option<Instant> {
+        self.database.as_ref().and_then(Database::turn_ends)
+    }
+
+    /// Ends the turn if it is time. What cannot be committed is lost, and found out by the next look at the mailbox.
+    pub(super) fn end_turn(&mut self, now: Instant) {
+        if self.turn_ends().is_some_and(|end| end <= now) {
+            self.end_turn_now();
+        }
+    }
+
+    fn end_turn_now(&mut self) {
+        if let Some(Err(trouble)) = self.database.as_mut().map(Database::commit) {
+            tracing::debug!(path = ?self.path, cause = %trouble, "index_not_committed");
+            self.close();
+        }
+    }
+
     /// Closes the database without a word that it is in order.
     fn close(&mut self) {
-        if let Some(mut database) = self.database.take() {
-            database.is_dirty = false;
+        if let Some(database) = self.database.take() {
+            database.abandon();
         }
     }
 
@@ -265,110 +232,6 @@ impl Slot {
     }
 }
 
-impl Database {
-    /// Opens the file, making it if it is missing.
-    fn open(path: &Path, boot: &str) -> std::result::Result<Self, Trouble> {
-        if let Some(directory) = path.parent() {
-            make_directory(directory)?;
-        }
-        let mut options = fs::OpenOptions::new();
-        match options.write(true).create_new(true).mode(0o600).open(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
-            Ok(_) | Err(_) => {}
-        }
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags)?;
-        let identity = identity(path)
-            .ok_or_else(|| Trouble::Failed("removed while it was opened".to_owned()))?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.pragma_update_and_check(None, "journal_mode", "TRUNCATE", |_| Ok(()))?;
-        connection.pragma_update(None, "synchronous", "OFF")?;
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
-        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
-        connection.pragma_update(None, "cell_size_check", true)?;
-        connection.pragma_update(None, "trusted_schema", false)?;
-        make_tables(&mut connection, identity.1)?;
-        let (written_in, inode): (String, u64) =
-            connection.query_row("SELECT boot, inode FROM about", [], |row| {
-                Ok((row.get(0)?, row.get::<_, i64>(1)?.cast_unsigned()))
-            })?;
-        if inode != identity.1 {
-            return Err(Trouble::Damaged("a copy of another one".to_owned()));
-        }
-        if !written_in.is_empty() && written_in != boot {
-            let cause = "the machine stopped before it was closed";
-            return Err(Trouble::Damaged(cause.to_owned()));
-        }
-        Ok(Self {
-            connection,
-            identity,
-            is_dirty: false,
-        })
-    }
-
-    /// Runs a change that no other process can be in the midst of.
-    fn write<T>(
-        &mut self,
-        boot: &str,
-        work: impl FnOnce(&Connection) -> std::result::Result<T, Trouble>,
-    ) -> std::result::Result<T, Trouble> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let changes = transaction.total_changes();
-        let value = work(&transaction)?;
-        if transaction.total_changes() == changes {
-            return Ok(value);
-        }
-        let mut mark = transaction.prepare_cached("UPDATE about SET boot = ?1 WHERE boot <> ?1")?;
-        mark.execute([boot])?;
-        drop(mark);
-        self.is_dirty = true;
-        transaction.commit()?;
-        Ok(value)
-    }
-}
-
-impl Drop for Database {
-    /// Has all on the disk, and says so.
-    fn drop(&mut self) {
-        if !self.is_dirty {
-            return;
-        }
-        let closed = self
-            .connection
-            .pragma_update(None, "synchronous", "FULL")
-            .and_then(|()| self.connection.execute("UPDATE about SET boot = ''", []));
-        if let Err(error) = closed {
-            tracing::debug!(%error, "index_not_closed_in_order");
-        }
-    }
-}
-
-/// Makes the tables of a new file.
-fn make_tables(connection: &mut Connection, inode: u64) -> std::result::Result<(), Trouble> {
-    let format = |connection: &Connection| {
-        connection.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))
-    };
-    if format(connection)? == FORMAT {
-        return Ok(());
-    }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    match format(&transaction)? {
-        FORMAT => return Ok(()),
-        0 => {}
-        other => return Err(Trouble::Damaged(format!("format {other}"))),
-    }
-    transaction.execute_batch(SCHEMA)?;
-    transaction.execute(
-        "INSERT INTO about (id, boot, inode) VALUES (0, '', ?1)",
-        [inode.cast_signed()],
-    )?;
-    transaction.pragma_update(None, "user_version", FORMAT)?;
-    transaction.commit()?;
-    Ok(())
-}
-
 impl Index for Databases {
     fn change(
         &self,
@@ -379,36 +242,29 @@ impl Index for Databases {
     ) -> Result<Option<Version>> {
         let mut change = Some(change);
         self.run(account, |database| {
-            database.write(&self.boot, |connection| {
-                let state = read_state(connection, key)?;
-                let (found, state) = find(connection, state, known)?;
-                let wants_whole = state.as_ref().is_none_or(State::wants_whole);
+            database.write(|database| {
+                let found = database.find(key, known)?;
+                let wants_whole = database.state(key)?.is_none_or(|state| state.wants_whole());
                 let record = match change.take() {
                     Some(change) => change(found, wants_whole),
                     None => return Err(Trouble::TooLate),
                 };
-                record_change(connection, key, state, record)
+                database.record(key, record)
             })
-        })
-    }
-
-    fn is_current(&self, account: &Path, key: &Key, known: Version) -> Result<bool> {
-        self.run(account, |database| {
-            let state = state_if_sound(&database.connection, key)?;
-            Ok(state.is_some_and(|state| state.version == known))
         })
     }
 
     fn status(&self, account: &Path, key: &Key) -> Result<Option<(StatusNote, ModSeq)>> {
         self.run(account, |database| {
-            let connection = &database.connection;
-            let Some(state) = state_if_sound(connection, key)? else {
-                return Ok(None);
-            };
-            let octets = blob(connection, "SELECT octets FROM status WHERE guid = ?1", key)?;
-            let note = octets
-                .and_then(|octets| StatusNote::read(&mut Reader::open(&octets, seed(&key.guid))?));
-            Ok(note.map(|note| (note, state.highest_mod_seq)))
+            database.write(|database| {
+                let Some(state) = database.state(key)? else {
+                    return Ok(None);
+                };
+                let note = database.status(key)?.and_then(|octets| {
+                    StatusNote::read(&mut Reader::open(&octets, seed(&key.guid))?)
+                });
+                Ok(note.map(|note| (note, state.highest_mod_seq)))
+            })
         })
     }
 
@@ -417,199 +273,18 @@ impl Index for Databases {
         note.write(&mut out);
         let octets = out.sealed(seed(&key.guid));
         self.run(account, |database| {
-            database.write(&self.boot, |connection| {
-                connection
-                    .prepare_cached("INSERT OR REPLACE INTO status VALUES (?1, ?2)")?
-                    .execute((key.guid, &octets))?;
-                Ok(())
-            })
+            database.write(|database| database.set_status(key, &octets))
         })
     }
 
     fn forget(&self, account: &Path, guid: &[u8; 16]) -> Result<()> {
         self.run(account, |database| {
-            database.write(&self.boot, |connection| forget(connection, guid))
+            database.write(|database| database.forget(guid))
         })
     }
-}
-
-/// Removes all of a mailbox's rows.
-fn forget(connection: &Connection, guid: &[u8; 16]) -> std::result::Result<(), Trouble> {
-    for table in ["mailbox", "snapshot", "change", "status"] {
-        connection.execute(&format!("DELETE FROM {table} WHERE guid = ?1"), [guid])?;
-    }
-    Ok(())
-}
-
-/// A mailbox's octets of one kind.
-fn blob(connection: &Connection, statement: &str, key: &Key) -> rusqlite::Result<Option<Vec<u8>>> {
-    connection
-        .prepare_cached(statement)?
-        .query_row([key.guid], |row| row.get(0))
-        .optional()
-}
-
-/// The state of a mailbox's record, if it is sound and of this very mailbox.
-fn state_if_sound(connection: &Connection, key: &Key) -> rusqlite::Result<Option<State>> {
-    let octets = blob(connection, "SELECT state FROM mailbox WHERE guid = ?1", key)?;
-    Ok(octets
-        .and_then(|octets| State::decode(&octets, key.guid))
-        .filter(|state| state.key == *key))
-}
-
-/// As [`state_if_sound`]; a record that is damaged, or of another mailbox, is removed.
-fn read_state(connection: &Connection, key: &Key) -> std::result::Result<Option<State>, Trouble> {
-    let octets = blob(connection, "SELECT state FROM mailbox WHERE guid = ?1", key)?;
-    let Some(octets) = octets else {
-        return Ok(None);
-    };
-    match State::decode(&octets, key.guid) {
-        Some(state) if state.key == *key => return Ok(Some(state)),
-        Some(_) => tracing::debug!("index_of_another_mailbox"),
-        None => tell_damage(connection),
-    }
-    forget(connection, &key.guid)?;
-    Ok(None)
-}
-
-/// Tells that one mailbox's record is begun anew.
-fn tell_damage(connection: &Connection) {
-    tracing::warn!(path = ?connection.path(), cause = "a mailbox's record is damaged", "index_rebuilt");
-}
-
-/// What the record has for somebody who knows a version of it. A record that is damaged is removed.
-fn find(
-    connection: &Connection,
-    state: Option<State>,
-    known: Option<Version>,
-) -> std::result::Result<(Found, Option<State>), Trouble> {
-    let Some(state) = state else {
-        return Ok((Found::Nothing, None));
-    };
-    if let Some(known) = known.filter(|known| known.generation >= state.snapshot)
-        && let Some(missed) = deltas(connection, &state, known)?
-    {
-        return Ok((Found::Missed(missed), Some(state)));
-    }
-    if let Some(whole) = whole(connection, &state)? {
-        return Ok((Found::Whole(Box::new(whole)), Some(state)));
-    }
-    tell_damage(connection);
-    forget(connection, &state.key.guid)?;
-    Ok((Found::Nothing, None))
-}
-
-/// The changes after a version; none if they do not lead to the state.
-fn deltas(
-    connection: &Connection,
-    state: &State,
-    mut known: Version,
-) -> std::result::Result<Option<Vec<Delta>>, Trouble> {
-    let mut deltas = Vec::new();
-    if known == state.version {
-        return Ok(Some(deltas));
-    }
-    let mut statement = connection.prepare_cached(
-        "SELECT octets FROM change WHERE guid = ?1 AND generation > ?2 ORDER BY generation",
-    )?;
-    let mut rows = statement.query((state.key.guid, known.generation.cast_signed()))?;
-    while let Some(row) = rows.next()? {
-        let octets: Vec<u8> = row.get(0)?;
-        let Some(delta) = decode_delta(&octets, known.sum) else {
-            return Ok(None);
-        };
-        deltas.push(delta);
-        known = known.after(&octets);
-    }
-    Ok((known == state.version).then_some(deltas))
-}
-
-/// The whole of a record; none if it is damaged.
-fn whole(
-    connection: &Connection,
-    state: &State,
-) -> std::result::Result<Option<Remembered>, Trouble> {
-    let snapshot = blob(
-        connection,
-        "SELECT octets FROM snapshot WHERE guid = ?1",
-        &state.key,
-    )?;
-    let Some(octets) = snapshot else {
-        return Ok(None);
-    };
-    let Some(snapshot) = decode(&octets) else {
-        return Ok(None);
-    };
-    let version = Version {
-        generation: state.snapshot,
-        sum: sum(NOTHING, &octets),
-    };
-    Ok(deltas(connection, state, version)?.map(|deltas| replay(snapshot, deltas)))
-}
-
-/// Writes what shall be remembered; returns the version that there is now.
-fn record_change(
-    connection: &Connection,
-    key: &Key,
-    state: Option<State>,
-    record: Record,
-) -> std::result::Result<Option<Version>, Trouble> {
-    let state = match (record, state) {
-        (Record::Nothing, state) => return Ok(state.map(|state| state.version)),
-        // changes of what is not remembered are of no use
-        (Record::Deltas(_), None) => return Ok(None),
-        (Record::Deltas(deltas), Some(mut state)) => {
-            let mut statement =
-                connection.prepare_cached("INSERT INTO change VALUES (?1, ?2, ?3)")?;
-            for delta in deltas {
-                let octets = encode_delta(&delta, state.version.sum);
-                state.add(&octets, delta.mod_seq);
-                let generation = state.version.generation.cast_signed();
-                statement.execute((key.guid, generation, &octets))?;
-            }
-            state
-        }
-        (Record::Whole(snapshot), state) => {
-            let (octets, highest) = (snapshot.octets, snapshot.highest_mod_seq);
-            connection
-                .prepare_cached("INSERT OR REPLACE INTO snapshot VALUES (?1, ?2)")?
-                .execute((key.guid, &octets))?;
-            connection
-                .prepare_cached("DELETE FROM change WHERE guid = ?1")?
-                .execute([key.guid])?;
-            State::of_snapshot(*key, state.as_ref(), &octets, highest)
-        }
-    };
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO mailbox VALUES (?1, ?2)")?
-        .execute((key.guid, state.encode()))?;
-    Ok(Some(state.version))
-}
-
-/// Makes a directory for the owner alone.
-fn make_directory(directory: &Path) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-}
-
-/// Device and inode of a file, if it is there.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
 }
 
 /// Takes a lock. What a panic left is whole: SQLite undoes a change that was not ended.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A clock that only goes forward.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what could not be used is tried again after a while"
-)]
-fn now() -> Instant {
-    Instant::now()
 }

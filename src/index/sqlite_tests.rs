@@ -7,7 +7,9 @@ use crate::mailbox::id::{ModSeq, Uid, UidValidity};
 use crate::mailbox::messages::{Counts, Messages};
 use rusqlite::Connection;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const SEEN: Flags = Flags::NONE.with(SystemFlag::Seen);
 
@@ -56,6 +58,17 @@ impl Place {
             .unwrap()
     }
 
+    /// True if there is nothing new for somebody who knows this version.
+    fn is_current(&self, databases: &Databases, known: Version) -> bool {
+        let mut is_current = false;
+        change(databases, &self.account(), Some(known), |found, _| {
+            is_current = matches!(found, Found::Missed(missed) if missed.is_empty());
+            Record::Nothing
+        })
+        .unwrap();
+        is_current
+    }
+
     /// What is remembered, as somebody hears who knows nothing: the highest mod-sequence, if it is.
     fn remembered(&self, databases: &Databases) -> Option<ModSeq> {
         let mut highest = None;
@@ -94,7 +107,6 @@ fn who_knows_a_version_hears_of_what_came_after_it() {
     let place = Place::new();
     let (one, other) = (place.databases(), place.databases());
     let first = place.remember(&one);
-    assert!(other.is_current(&place.account(), &KEY, first).unwrap());
     let mut messages = three();
     messages.set_flags([(uid(2), SEEN)]);
     messages.expunge(&[uid(3)].into_iter().collect());
@@ -105,7 +117,6 @@ fn who_knows_a_version_hears_of_what_came_after_it() {
         Record::Deltas(deltas.clone())
     });
     let second = second.unwrap().unwrap();
-    assert!(!other.is_current(&place.account(), &KEY, first).unwrap());
     let heard = change(&other, &place.account(), Some(first), |found, _| {
         assert!(matches!(found, Found::Missed(missed) if missed == deltas));
         Record::Nothing
@@ -160,10 +171,10 @@ fn it_is_believed_after_an_orderly_end_and_in_the_same_run_of_the_machine() {
     // a process that is killed says nothing
     let killed = place.databases();
     let known = place.remember_more(&killed);
+    let next = place.databases();
+    assert!(place.is_current(&next, known));
     std::mem::forget(killed);
     assert_ne!(written_in(), "");
-    let next = place.databases();
-    assert!(next.is_current(&place.account(), &KEY, known).unwrap());
 }
 
 impl Place {
@@ -276,6 +287,7 @@ fn a_database_that_is_held_is_done_without() {
     let databases = place.databases();
     let known = place.remember(&databases);
     let holder = Connection::open(place.file()).unwrap();
+    holder.busy_timeout(Duration::from_secs(60)).unwrap();
     holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let refused = change(&databases, &place.account(), Some(known), |_, _| {
         panic!("run without the database")
@@ -283,16 +295,78 @@ fn a_database_that_is_held_is_done_without() {
     assert_eq!(refused, Err(Unavailable));
     holder.execute_batch("ROLLBACK").unwrap();
     // it is left alone for a while, but nothing is lost
-    assert_eq!(
-        databases.is_current(&place.account(), &KEY, known),
-        Err(Unavailable)
-    );
-    assert!(
-        place
-            .databases()
-            .is_current(&place.account(), &KEY, known)
+    let left_alone = change(&databases, &place.account(), Some(known), |_, _| {
+        panic!("tried at once")
+    });
+    assert_eq!(left_alone, Err(Unavailable));
+    assert!(place.is_current(&place.databases(), known));
+}
+
+#[test]
+fn what_a_turn_did_is_taken_back_when_it_cannot_be_ended() {
+    let place = Place::new();
+    let databases = place.databases();
+    let first = place.remember(&databases);
+    assert!(place.is_current(&place.databases(), first));
+    let second = place.remember_more(&databases);
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        change(&databases, &place.account(), Some(second), |_, _| {
+            panic!("amid a change")
+        })
+    }));
+    panicked.unwrap_err();
+    // either the first turn was over before, or the second change went with it: never half of it
+    let is_second = place.is_current(&databases, second);
+    assert_ne!(is_second, place.is_current(&databases, first));
+    let expected = if is_second { 500 } else { 101 };
+    assert_eq!(place.remembered(&databases), Some(ModSeq(expected)));
+    assert_eq!(place.remembered(&place.databases()), Some(ModSeq(expected)));
+}
+
+#[test]
+fn changes_of_several_mailboxes_are_ended_together() {
+    let place = Place::new();
+    let (databases, other) = (place.databases(), place.databases());
+    let keys: Vec<Key> = (0..20)
+        .map(|n| Key {
+            guid: [n; 16],
+            ..KEY
+        })
+        .collect();
+    let mut messages = three();
+    let mut known: Vec<Option<Version>> = Vec::new();
+    let write = |databases: &Databases, key: &Key, known: Option<Version>, record: Record| {
+        let mut record = Some(record);
+        databases
+            .change(&place.account(), key, known, &mut |_, _| {
+                record.take().unwrap()
+            })
             .unwrap()
-    );
+    };
+    for key in &keys {
+        let whole = Record::Whole(encode(&messages));
+        known.push(write(&databases, key, None, whole));
+    }
+    for round in 0..10 {
+        let since = messages.highest_mod_seq();
+        messages.set_flags([(uid(2), if round % 2 == 0 { SEEN } else { Flags::NONE })]);
+        for (key, known) in keys.iter().zip(&mut known) {
+            let deltas = Delta::since(&messages, since).unwrap();
+            *known = write(&databases, key, *known, Record::Deltas(deltas));
+        }
+    }
+    for (key, known) in keys.iter().zip(&known) {
+        let mut heard = None;
+        let now = other.change(&place.account(), key, None, &mut |found, _| {
+            heard = Some(found);
+            Record::Nothing
+        });
+        assert_eq!(now, Ok(*known));
+        let Some(Found::Whole(remembered)) = heard else {
+            panic!("nothing remembered")
+        };
+        assert_eq!(remembered.highest_mod_seq, messages.highest_mod_seq());
+    }
 }
 
 #[test]

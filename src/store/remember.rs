@@ -153,18 +153,7 @@ impl OpenMailbox {
 
     /// Takes over what other processes did since the last change or look.
     pub(super) fn catch_up(&self, disk: &mut Disk) {
-        let Some((index, key)) = self.indexed(disk) else {
-            return;
-        };
-        let is_current = disk.memory.version.is_some_and(|version| {
-            // trouble was told, and the next change tries again
-            index
-                .is_current(self.account.folders.root(), &key, version)
-                .unwrap_or(true)
-        });
-        if !is_current {
-            self.change(disk, |_| ());
-        }
+        self.change(disk, |_| ());
     }
 
     /// Before a change that is no look: shows what other processes did. A client of ours must not be told of a mod-sequence above that of a

@@ -268,10 +268,6 @@ impl Index for Slow {
         self.index.change(account, key, known, change)
     }
 
-    fn is_current(&self, account: &Path, key: &Key, known: Version) -> Result<bool, Unavailable> {
-        self.index.is_current(account, key, known)
-    }
-
     fn status(
         &self,
         account: &Path,
