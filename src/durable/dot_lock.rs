@@ -75,34 +75,18 @@ impl DotLock {
             }
         };
         loop {
-            match create_new(&path, like) {
-                Ok(file) => return Self::begin(path, file, claim),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
+            if let Some((file, identity)) = make(&path, like)? {
+                return Ok(Self {
+                    path,
+                    file,
+                    identity,
+                    _claim: claim,
+                });
             }
             match judge(&path, like, stale_after, &mut patience)? {
                 Verdict::Gone => {}
                 Verdict::Stale(identity) => take_away(&path, identity)?,
                 Verdict::Held => patience.wait(&path)?,
-            }
-        }
-    }
-
-    /// Writes into the new lock file whose it is.
-    fn begin(path: PathBuf, mut file: File, claim: Claim) -> io::Result<Self> {
-        let written = file
-            .write_all(format!("{}:{}", std::process::id(), host()).as_bytes())
-            .and_then(|()| file.metadata());
-        match written {
-            Ok(metadata) => Ok(Self {
-                identity: (metadata.dev(), metadata.ino()),
-                path,
-                file,
-                _claim: claim,
-            }),
-            Err(error) => {
-                remove_quietly(&path);
-                Err(error)
             }
         }
     }
@@ -270,6 +254,56 @@ fn judge(
     })
 }
 
+/// Makes a lock file that says whose it is; none if there is one already. It gets its name when that is written: a process that is killed
+/// leaves no lock of which nobody knows whose it is.
+fn make(path: &Path, like: &Ownership) -> io::Result<Option<(File, Identity)>> {
+    if std::fs::symlink_metadata(path).is_ok() {
+        return Ok(None);
+    }
+    let begun = unique(path);
+    let mut file = match create_new(&begun, like) {
+        // left by an earlier process of our number
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::remove_file(&begun)?;
+            create_new(&begun, like)?
+        }
+        outcome => outcome?,
+    };
+    let made = file
+        .write_all(format!("{}:{}", std::process::id(), host()).as_bytes())
+        .and_then(|()| file.metadata())
+        .and_then(|metadata| {
+            give_name(&begun, path)?;
+            Ok((metadata.dev(), metadata.ino()))
+        });
+    match made {
+        Ok(identity) => Ok(Some((file, identity))),
+        Err(error) => {
+            remove_quietly(&begun);
+            match error.kind() {
+                io::ErrorKind::AlreadyExists => Ok(None),
+                _ => Err(error),
+            }
+        }
+    }
+}
+
+/// Gives a file another name, which must be free, at one stroke for all hosts.
+fn give_name(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(()),
+            // file systems without this flag, for example NFS
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    std::fs::hard_link(from, to)?;
+    std::fs::remove_file(from)
+}
+
 /// Reads a lock file.
 fn read(path: &Path) -> io::Result<(std::fs::Metadata, Vec<u8>)> {
     let file = super::open(path)?;
@@ -387,6 +421,33 @@ mod tests {
             let now = file.metadata().unwrap().modified().unwrap();
             file.set_modified(now - age).unwrap();
         }
+    }
+
+    #[test]
+    fn a_lock_always_says_whose_it_is() {
+        let place = Place::new();
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| {
+                let mut seen = 0;
+                while !is_over.load(Ordering::Relaxed) {
+                    if let Ok(text) = fs::read_to_string(&place.lock) {
+                        assert!(text.ends_with(&host()), "{text:?}");
+                        seen += 1;
+                    }
+                }
+                seen
+            });
+            for _ in 0..3000 {
+                place.acquire(BRIEF).unwrap();
+            }
+            is_over.store(true, Ordering::Relaxed);
+            assert_ne!(watcher.join().unwrap(), 0);
+        });
+        assert_eq!(
+            fs::read_dir(place.lock.parent().unwrap()).unwrap().count(),
+            0
+        );
     }
 
     #[test]

@@ -294,6 +294,7 @@ pub(super) fn decode(sealed: &[u8]) -> Option<Remembered> {
         flags,
         mod_seqs,
         expunged,
+        may_lack: false,
     })
 }
 
@@ -445,6 +446,7 @@ mod tests {
                 .map(|at| messages.mod_seq_at(at))
                 .collect(),
             expunged: messages.expunged().clone(),
+            may_lack: false,
         }
     }
 

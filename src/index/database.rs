@@ -2,7 +2,8 @@
 //!
 //! Changes are committed together: the first one begins a *turn*, in which no other process can make one, and which ends
 //! [`TURN`] later, or earlier when much is to be written. What a turn has not committed yet is in memory only. Whoever kills the
-//! process loses it, as a power cut loses what was not synced: the next look at the mailbox finds what changed and counts it anew.
+//! process loses it, as a power cut loses what was not synced: the next look at the mailbox finds what changed and counts it anew, above
+//! all that was told.
 //! Who reads takes a turn too, so that nobody hears less than was told by another process before.
 
 use super::codec::{NOTHING, decode, decode_delta, encode_delta, replay, sum};
@@ -10,6 +11,7 @@ use super::record::State;
 use super::{Delta, Found, Key, Record, Version};
 use crate::mailbox::remembered::Remembered;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -85,6 +87,10 @@ pub(super) struct Database {
     /// It was written to.
     is_dirty: bool,
     turn: Option<Turn>,
+    /// Changes were not committed.
+    has_lost: bool,
+    /// If it was not closed in order, so that a process may have been killed in its turn: mailboxes that have been looked at since.
+    in_doubt: Option<BTreeSet<[u8; 16]>>,
     /// Work is under way; if it is when other work begins, it has panicked.
     is_at_work: bool,
 }
@@ -168,14 +174,15 @@ impl Database {
             boot: boot.to_owned(),
             is_dirty: false,
             turn: None,
+            has_lost: false,
+            in_doubt: (!written_in.is_empty()).then(BTreeSet::new),
             is_at_work: false,
         })
     }
 
     /// True if it is what stands at this path.
     pub(super) fn is_at(&self, path: &Path) -> bool {
-        // nobody removes a file so often that it would have to be noticed within a turn
-        self.turn.is_some() || identity(path) == Some(self.identity)
+        identity(path) == Some(self.identity)
     }
 
     /// Leaves it without a word that it is in order.
@@ -193,6 +200,9 @@ impl Database {
     pub(super) fn write<T>(&mut self, work: impl FnOnce(&mut Self) -> Outcome<T>) -> Outcome<T> {
         if self.is_at_work {
             self.take_back();
+            if self.has_lost {
+                return Err(Trouble::Damaged("a change was not ended".to_owned()));
+            }
         }
         if self.turn.is_none() {
             self.begin()?;
@@ -226,12 +236,20 @@ impl Database {
     /// Ends a turn, and nothing of it was.
     fn take_back(&mut self) {
         self.is_at_work = false;
-        if self.turn.take().is_some()
-            && let Err(error) = self.connection.execute_batch("ROLLBACK")
-        {
+        let Some(turn) = self.turn.take() else {
+            return;
+        };
+        self.has_lost |= turn.is_changed;
+        if let Err(error) = self.connection.execute_batch("ROLLBACK") {
             // SQLite did it already where it had to
             tracing::debug!(%error, "index_not_rolled_back");
         }
+    }
+
+    /// True if changes were lost that clients may have been told of. Nothing here is to be believed then, as others would give the same
+    /// mod-sequences again.
+    pub(super) const fn has_lost(&self) -> bool {
+        self.has_lost
     }
 
     /// Ends the turn: what was changed is there for all to see.
@@ -348,7 +366,9 @@ impl Database {
         {
             return Ok(Found::Missed(missed));
         }
-        if let Some(whole) = self.whole(&state)? {
+        if let Some(mut whole) = self.whole(&state)? {
+            whole.may_lack = known.is_none()
+                && (self.in_doubt.as_mut()).is_some_and(|looked_at| looked_at.insert(key.guid));
             return Ok(Found::Whole(Box::new(whole)));
         }
         self.tell_damage();

@@ -144,8 +144,12 @@ impl Databases {
                     return Ok(value);
                 }
                 Err(Trouble::Damaged(cause)) if !is_last && slot.begin_anew(&cause) => {}
-                Err(Trouble::TooLate) => return Err(Unavailable),
+                Err(Trouble::TooLate) => {
+                    slot.drop_if_lost();
+                    return Err(Unavailable);
+                }
                 Err(trouble) => {
+                    slot.drop_if_lost();
                     slot.close();
                     slot.retry_at = now().checked_add(RETRY_AFTER);
                     self.tell(&slot.path, &trouble);
@@ -202,7 +206,14 @@ impl Slot {
     fn end_turn_now(&mut self) {
         if let Some(Err(trouble)) = self.database.as_mut().map(Database::commit) {
             tracing::debug!(path = ?self.path, cause = %trouble, "index_not_committed");
-            self.close();
+            self.drop_if_lost();
+        }
+    }
+
+    /// Removes the database if changes were lost.
+    fn drop_if_lost(&mut self) {
+        if self.database.as_ref().is_some_and(Database::has_lost) {
+            self.begin_anew("changes of it were lost");
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Remembered {
     pub mod_seqs: Vec<ModSeq>,
     /// Messages that are gone.
     pub expunged: Expunged,
+    /// Later changes may have been told and not remembered.
+    pub may_lack: bool,
 }
 
 impl Remembered {
@@ -138,7 +140,7 @@ impl Messages {
         }
         gone.extend(known.map(|((missing, _), _)| missing));
         note_gap(&mut gone, messages.uid_next, uid_next);
-        is_changed |= uid_next > remembered.uid_next;
+        is_changed |= uid_next > remembered.uid_next || remembered.may_lack;
         messages.raise_uid_next(uid_next);
         if !returned.is_empty() {
             messages.expunged.forget(&returned);
@@ -280,7 +282,34 @@ mod tests {
             flags: vec![Flags::NONE, SEEN, Flags::NONE],
             mod_seqs: vec![ModSeq(101), ModSeq(102), ModSeq(104)],
             expunged,
+            may_lack: false,
         }
+    }
+
+    #[test]
+    fn what_may_lack_something_is_continued_above_all_that_was_told() {
+        let restore = |may_lack| {
+            let found = [(1, Flags::NONE), (2, SEEN), (4, Flags::NONE)];
+            Messages::restore(
+                UidValidity::new(7).unwrap(),
+                KeywordTable::default(),
+                Remembered {
+                    may_lack,
+                    ..remembered()
+                },
+                ModSeq(900),
+                found.map(|(value, flags)| (uid(value), flags, None)),
+                uid(5),
+            )
+        };
+        let (messages, is_changed) = restore(false);
+        assert_eq!(
+            (messages.highest_mod_seq(), is_changed),
+            (ModSeq(105), false)
+        );
+        let (messages, is_changed) = restore(true);
+        assert!(is_changed && messages.highest_mod_seq() > ModSeq(900));
+        assert_eq!(messages.mod_seq_at(2), ModSeq(104));
     }
 
     fn restore(found: &[(u32, Flags)], uid_next: u32) -> (Messages, bool) {

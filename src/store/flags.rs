@@ -4,7 +4,7 @@
 use super::failure::failed;
 use super::filename::FileName;
 use super::keywords::LETTERS;
-use super::open_mailbox::{Disk, MAX_LOOKUPS, OpenMailbox, sync_places};
+use super::open_mailbox::{Disk, MAX_LOOKUPS, OpenMailbox};
 use super::spool::{Place, Spool, move_file};
 use crate::mailbox::backend::{Error, FlagChange, Intake, Result, Stored};
 use crate::mailbox::flag::{FlagAction, Flags, Keyword, NamedFlags};
@@ -12,6 +12,9 @@ use crate::mailbox::id::{ModSeq, Uid};
 use crate::mailbox::uid_set::UidSet;
 use std::collections::BTreeMap;
 use std::io;
+
+/// From how many messages on a change is synced in any case, since that costs little beside the change itself.
+const MANY: usize = 16;
 
 /// One round of changes.
 #[derive(Debug, Default)]
@@ -52,7 +55,7 @@ impl OpenMailbox {
         let mut all = Round::default();
         let mut outcome = Ok(());
         for lookup in 0..MAX_LOOKUPS {
-            let own = self.own_change(disk);
+            let own = self.own_rename(disk);
             let (round, result) = self.change_once(disk, &spool, &rest, given, change.action);
             own.end(self, disk);
             all.done.extend(round.done);
@@ -72,7 +75,8 @@ impl OpenMailbox {
                 outcome = Err(Error::Unavailable);
             }
         }
-        let synced = sync_places(&spool, all.touched_new, all.touched_cur);
+        disk.renames.add(all.touched_new, all.touched_cur);
+        let synced = disk.renames.sync(&spool, all.done.len() < MANY);
         stored.mod_seq = self.change(disk, |messages| {
             // also those that were found to be gone meanwhile
             let is_missing = |uid: &Uid| messages.position(*uid).is_none();

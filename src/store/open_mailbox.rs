@@ -81,7 +81,11 @@ pub(super) struct Disk {
     pub(super) courier_keywords: HashMap<Vec<u8>, Vec<Keyword>>,
     /// The operator was told that messages cannot be moved out of `new/`.
     pub(super) has_warned: bool,
+    pub(super) renames: Renames,
 }
+
+/// How often a directory is synced while single messages get other flags one after the other.
+const SYNC_FLAGS_EVERY: Duration = Duration::from_secs(1);
 
 impl Disk {
     /// Takes Dovecot's lock of the UID list. If the list is another file now, all records have to be compared again.
@@ -132,6 +136,7 @@ impl OpenMailbox {
                 courier_ids: HashMap::new(),
                 courier_keywords: HashMap::new(),
                 has_warned: false,
+                renames: Renames::default(),
             }),
             is_gone: AtomicBool::new(false),
             signal: Arc::default(),
@@ -272,14 +277,23 @@ impl OpenMailbox {
 
     /// A change of our own to the directories begins.
     pub(super) fn own_change(&self, disk: &Disk) -> OwnChange {
-        let spool = self.spool();
-        let is_known = |place, state: &DirectoryState| {
-            Stamp::of(spool.place(place)).is_ok_and(|stamp| state.is_known(&stamp))
-        };
         OwnChange {
-            new: is_known(Place::New, &disk.new),
-            cur: is_known(Place::Cur, &disk.cur),
+            new: self.is_known(Place::New, &disk.new),
+            ..self.own_rename(disk)
         }
+    }
+
+    /// As [`OpenMailbox::own_change`], for changes that leave `new/` alone unless a known message is in it.
+    pub(super) fn own_rename(&self, disk: &Disk) -> OwnChange {
+        OwnChange {
+            new: self.files().in_new() > 0 && self.is_known(Place::New, &disk.new),
+            cur: self.is_known(Place::Cur, &disk.cur),
+        }
+    }
+
+    /// True if nobody has changed a directory since it was read.
+    fn is_known(&self, place: Place, state: &DirectoryState) -> bool {
+        Stamp::of(self.spool().place(place)).is_ok_and(|stamp| state.is_known(&stamp))
     }
 }
 
@@ -315,6 +329,45 @@ impl OwnChange {
                 state.own_change(stamp, now, files);
             }
         }
+    }
+}
+
+/// Changes of flags whose directories were not synced yet.
+///
+/// What STORE changed outlives the end of the process at once, and a power cut as well unless there was another STORE within
+/// [`SYNC_FLAGS_EVERY`]: then up to so much of what changed is synced with the next look or STORE, or by the system some seconds later.
+#[derive(Debug, Default)]
+pub(super) struct Renames {
+    new: bool,
+    cur: bool,
+    /// When they were synced last, in time since 1970.
+    synced: Duration,
+}
+
+impl Renames {
+    /// Notes changes.
+    pub(super) const fn add(&mut self, new: bool, cur: bool) {
+        self.new |= new;
+        self.cur |= cur;
+    }
+
+    /// Makes them durable, unless that was done just now and there are `few`.
+    ///
+    /// # Errors
+    /// As [`sync_places`].
+    pub(super) fn sync(&mut self, spool: &Spool, few: bool) -> Result<()> {
+        if !self.new && !self.cur {
+            return Ok(());
+        }
+        let now = clock::since_epoch(clock::now());
+        // a clock that was set back must not put it off
+        let is_recent = now >= self.synced && now - self.synced < SYNC_FLAGS_EVERY;
+        if few && is_recent {
+            return Ok(());
+        }
+        self.synced = now;
+        let (new, cur) = (std::mem::take(&mut self.new), std::mem::take(&mut self.cur));
+        sync_places(spool, new, cur)
     }
 }
 

@@ -151,6 +151,8 @@ impl OpenMailbox {
         if disk.list.list().map(UidList::len) == Some(disk.joined) {
             disk.list.forget_plain();
         }
+        // trouble was told, and does not concern who looks
+        drop(disk.renames.sync(&spool, true));
         Ok(())
     }
 

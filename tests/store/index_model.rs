@@ -7,6 +7,7 @@ use restante::mailbox::flag::{FlagAction, NamedFlags, SystemFlag};
 use restante::mailbox::id::{ModSeq, Uid};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -186,13 +187,20 @@ impl World {
             return;
         };
         match kind {
-            0 => fs::remove_file(&file).unwrap(),
-            1 => fs::remove_dir_all(self.spool.index()).unwrap(),
+            // journals come and go meanwhile
+            0 => drop(fs::remove_file(&file)),
+            1 => {
+                while fs::remove_dir_all(self.spool.index())
+                    .is_err_and(|error| error.kind() == io::ErrorKind::DirectoryNotEmpty)
+                {
+                }
+            }
             2 => {
                 // in place, as a bad disk would
                 let length = self.random.below(octets.len() + 1);
-                let opened = fs::File::options().write(true).open(&file).unwrap();
-                opened.set_len(length as u64).unwrap();
+                if let Ok(opened) = fs::File::options().write(true).open(&file) {
+                    opened.set_len(length as u64).unwrap();
+                }
             }
             3 => {
                 let mut journal = file.into_os_string();
