@@ -3,9 +3,8 @@
 use super::now;
 use super::sqlite::Slot;
 use std::collections::VecDeque;
-use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// When to come again to a database that is in use.
@@ -29,7 +28,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Turns {
     ends: VecDeque<(Instant, Weak<Mutex<Slot>>)>,
-    has_thread: bool,
+    thread: Option<JoinHandle<()>>,
     is_over: bool,
 }
 
@@ -37,15 +36,21 @@ impl Committer {
     /// Has the turn of a database ended at this time; false if there is no thread to do it.
     pub(super) fn add(&self, end: Instant, slot: &Arc<Mutex<Slot>>) -> bool {
         let mut turns = self.shared.lock();
-        if !turns.has_thread {
+        if turns.is_over {
+            return false;
+        }
+        if turns.thread.is_none() {
             let shared = Arc::clone(&self.shared);
             let spawned = thread::Builder::new()
                 .name("index".to_owned())
                 .spawn(move || shared.serve());
-            if let Err(error) = spawned {
-                return tell(&error);
+            match spawned {
+                Ok(thread) => turns.thread = Some(thread),
+                Err(error) => {
+                    tracing::debug!(%error, "index_thread_refused");
+                    return false;
+                }
             }
-            turns.has_thread = true;
         }
         turns.ends.push_back((end, Arc::downgrade(slot)));
         drop(turns);
@@ -54,11 +59,18 @@ impl Committer {
     }
 }
 
-impl Drop for Committer {
-    /// What is under way is committed by whoever closes the database.
-    fn drop(&mut self) {
-        self.shared.lock().is_over = true;
+impl Committer {
+    /// Ends the thread, and waits for it to let go of the database that it is at. What is under way elsewhere is committed by whoever
+    /// closes the database.
+    pub(super) fn stop(&self) {
+        let mut turns = self.shared.lock();
+        turns.is_over = true;
+        let thread = turns.thread.take();
+        drop(turns);
         self.shared.changed.notify_one();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::debug!("index_thread_panicked");
+        }
     }
 }
 
@@ -108,10 +120,4 @@ fn commit(slot: &Mutex<Slot>) -> bool {
     };
     slot.end_turn(now());
     true
-}
-
-/// Tells that there is no thread.
-fn tell(error: &io::Error) -> bool {
-    tracing::debug!(%error, "index_thread_refused");
-    false
 }

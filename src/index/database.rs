@@ -8,6 +8,7 @@
 
 use super::codec::{NOTHING, decode, decode_delta, encode_delta, replay, sum};
 use super::record::State;
+use super::run::{THIS, Writer};
 use super::{Delta, Found, Key, Record, Version};
 use crate::mailbox::remembered::Remembered;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior};
@@ -82,14 +83,12 @@ pub(super) struct Database {
     connection: Connection,
     /// Device and inode.
     identity: (u64, u64),
-    /// The run of the machine.
-    boot: String,
     /// It was written to.
     is_dirty: bool,
     turn: Option<Turn>,
     /// Changes were not committed.
     has_lost: bool,
-    /// If it was not closed in order, so that a process may have been killed in its turn: mailboxes that have been looked at since.
+    /// If the process that wrote it last may have been killed in its turn: mailboxes that have been looked at since.
     in_doubt: Option<BTreeSet<[u8; 16]>>,
     /// Work is under way; if it is when other work begins, it has panicked.
     is_at_work: bool,
@@ -136,7 +135,7 @@ impl Turn {
 
 impl Database {
     /// Opens the file, making it if it is missing.
-    pub(super) fn open(path: &Path, boot: &str) -> Outcome<Self> {
+    pub(super) fn open(path: &Path) -> Outcome<Self> {
         if let Some(directory) = path.parent() {
             make_directory(directory)?;
         }
@@ -164,18 +163,18 @@ impl Database {
         if inode != identity.1 {
             return Err(Trouble::Damaged("a copy of another one".to_owned()));
         }
-        if !written_in.is_empty() && written_in != boot {
+        let writer = (!written_in.is_empty()).then(|| THIS.writer(&written_in));
+        if writer == Some(Writer::Past) {
             let cause = "the machine stopped before it was closed";
             return Err(Trouble::Damaged(cause.to_owned()));
         }
         Ok(Self {
             connection,
             identity,
-            boot: boot.to_owned(),
             is_dirty: false,
             turn: None,
             has_lost: false,
-            in_doubt: (!written_in.is_empty()).then(BTreeSet::new),
+            in_doubt: (writer == Some(Writer::Killed)).then(BTreeSet::new),
             is_at_work: false,
         })
     }
@@ -262,7 +261,7 @@ impl Database {
             let mut mark = self
                 .connection
                 .prepare_cached("UPDATE about SET boot = ?1 WHERE boot <> ?1")?;
-            mark.execute([&self.boot])?;
+            mark.execute([THIS.to_string()])?;
             drop(mark);
             Ok(self.connection.execute_batch("COMMIT")?)
         });

@@ -22,6 +22,7 @@ mod codec;
 mod committer;
 mod database;
 mod record;
+mod run;
 pub mod sqlite;
 #[cfg(test)]
 mod sqlite_tests;

@@ -3,7 +3,7 @@
 -- About this file; one row.
 CREATE TABLE about (
     id    INTEGER PRIMARY KEY CHECK (id = 0),
-    -- the run of the machine in which it was written last; empty when it was closed in order, with all on the disk
+    -- the run of the machine and the process that wrote it last; empty when it was closed in order, with all on the disk
     boot  TEXT NOT NULL,
     -- inode of this file: a copy of an older state that was put back is not to be believed
     inode INTEGER NOT NULL

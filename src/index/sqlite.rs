@@ -35,14 +35,10 @@ const MAX_OPEN: usize = 256;
 /// Longest readable part of a database's name, in octets.
 const MAX_NAME_OCTETS: usize = 100;
 
-/// Where Linux tells which run of the machine this is.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-
 /// The indexes of all accounts, in one directory.
 #[derive(Debug)]
 pub struct Databases {
     directory: PathBuf,
-    boot: String,
     /// By the sum over the account's place, the one used last at the end.
     open: Mutex<Vec<(u64, Arc<Mutex<Slot>>)>>,
     committer: Committer,
@@ -67,8 +63,6 @@ impl Databases {
         make_directory(directory)?;
         Ok(Self {
             directory: directory.to_owned(),
-            boot: fs::read_to_string(BOOT_ID)
-                .map_or_else(|_| "-".to_owned(), |id| id.trim().to_owned()),
             open: Mutex::default(),
             committer: Committer::default(),
             told: Mutex::default(),
@@ -79,6 +73,7 @@ impl Databases {
     pub fn close(&self) {
         let open = std::mem::take(&mut *lock(&self.open));
         drop(open);
+        self.committer.stop();
     }
 
     /// The database of an account: its place in readable form, and a sum that tells places apart.
@@ -134,7 +129,7 @@ impl Databases {
         slot.retry_at = None;
         for is_last in [false, true] {
             let before = slot.turn_ends();
-            let outcome = slot.database(&self.boot).and_then(&mut work);
+            let outcome = slot.database().and_then(&mut work);
             match outcome {
                 Ok(value) => {
                     let begun = slot.turn_ends().filter(|_| before != slot.turn_ends());
@@ -176,9 +171,15 @@ impl Databases {
     }
 }
 
+impl Drop for Databases {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 impl Slot {
     /// The database, opened if it is not, or not the one in its place any more.
-    fn database(&mut self, boot: &str) -> std::result::Result<&mut Database, Trouble> {
+    fn database(&mut self) -> std::result::Result<&mut Database, Trouble> {
         if let Some(open) = &self.database
             && !open.is_at(&self.path)
         {
@@ -187,7 +188,7 @@ impl Slot {
         }
         match &mut self.database {
             Some(database) => Ok(database),
-            closed => Ok(closed.insert(Database::open(&self.path, boot)?)),
+            closed => Ok(closed.insert(Database::open(&self.path)?)),
         }
     }
 

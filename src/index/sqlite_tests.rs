@@ -175,7 +175,17 @@ fn it_is_believed_after_an_orderly_end_and_in_the_same_run_of_the_machine() {
     assert!(place.is_current(&next, known));
     std::mem::forget(killed);
     assert_ne!(written_in(), "");
-    // what its last turn did may be missing: told once to whoever asks first
+    // what the last turn of a process that is dead did may be missing: told once to whoever asks first
+    let boot = written_in().split(' ').next().unwrap().to_owned();
+    let mut dead = std::process::Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    Connection::open(place.file())
+        .unwrap()
+        .execute(
+            "UPDATE about SET boot = ?1",
+            [format!("{boot} {} 1", dead.id())],
+        )
+        .unwrap();
     let last = place.databases();
     for may_lack in [true, false] {
         change(&last, &place.account(), None, |found, _| {
