@@ -2,13 +2,15 @@
 //!
 //! Order, and what a crash leaves at each point:
 //!
-//! 1. The file is written to `tmp/` and synced: a crash leaves a file in `tmp/`, swept when it is 36 hours old.
-//! 2. With the UID list locked, the files are renamed into `new/` (no flags: others see them as new mail) or `cur/`, and the directories
-//!    synced: a crash leaves messages without UID, which get one at the next look. Nobody was told that they are there.
-//! 3. Their UIDs are written to the list, durably. From here on they are delivered.
-//! 4. They are shown to connections.
+//! 1. The file is written to `tmp/`, and all files of one command are synced: a crash leaves a file in `tmp/`, swept when it is 36 hours
+//!    old.
+//! 2. With the UID list locked, the files are renamed into `new/` (no flags: others see them as new mail) or `cur/`: a crash leaves
+//!    messages without UID, which get one at the next look. Nobody was told that they are there.
+//! 3. Their UIDs are written to the list, which is synced, and then the directories: a crash leaves records without files, whose UIDs are
+//!    not given again.
+//! 4. From here on they are delivered, and shown to connections.
 //!
-//! What fails before 3 is undone.
+//! What fails before 4 is undone.
 
 use super::compressed::{FIRST_OCTETS, Form};
 use super::failure::{failed, noted};
@@ -151,12 +153,12 @@ impl MaildirUpload {
         Ok(())
     }
 
-    /// Makes the octets and the date durable.
-    fn seal(&self, internal_date: Option<i64>) -> io::Result<()> {
-        if let Some(date) = internal_date.and_then(clock::from_unix) {
-            self.file.set_times(FileTimes::new().set_modified(date))?;
+    /// Gives the file its date.
+    fn date(&self, internal_date: Option<i64>) -> io::Result<()> {
+        match internal_date.and_then(clock::from_unix) {
+            Some(date) => self.file.set_times(FileTimes::new().set_modified(date)),
+            None => Ok(()),
         }
-        self.file.sync_all()
     }
 }
 
@@ -193,8 +195,8 @@ impl Upload for MaildirUpload {
             return Err(Error::Cannot(text.to_owned()));
         }
         self.flush()?;
-        self.seal(internal_date)
-            .map_err(|error| failed("sync a message", &self.path, &error))?;
+        self.date(internal_date)
+            .map_err(|error| failed("date a message", &self.path, &error))?;
         self.incoming = Some(Incoming {
             path: Some(self.path.clone()),
             base: with_sizes(&self.unique, self.stored_octets, self.wire.octets()),
@@ -231,6 +233,10 @@ pub(super) fn deliver(target: &OpenMailbox, uploads: Vec<Box<dyn Upload>>) -> Re
         if !std::ptr::eq(Arc::as_ptr(&upload.mailbox), target) {
             return Err(Error::NonExistent);
         }
+        upload
+            .file
+            .sync_all()
+            .map_err(|error| failed("sync a message", &upload.path, &error))?;
         let finished = upload.incoming.take().ok_or(Error::Unavailable)?;
         // the file belongs to `finished` now
         upload.path = PathBuf::new();
@@ -358,8 +364,6 @@ impl OpenMailbox {
         let uid_validity = known.uid_validity();
         let is_direct = *is_loaded && *joined == known.len();
         put()?;
-        let touches = |place| arrivals.iter().any(|arrival| arrival.place == place);
-        sync_places(spool, touches(Place::New), touches(Place::Cur))?;
         let extra: BTreeMap<Vec<u8>, Flags> = arrivals
             .iter()
             .filter(|arrival| !without_letters(arrival.flags).is_empty())
@@ -384,6 +388,9 @@ impl OpenMailbox {
             })
             .collect();
         let uids = locked.append(&records).map_err(|error| problem(&error))?;
+        // after the list: on most file systems that has written these names as well
+        let touches = |place| arrivals.iter().any(|arrival| arrival.place == place);
+        sync_places(spool, touches(Place::New), touches(Place::Cur))?;
         if is_direct {
             *joined = locked.list().map_or(0, |list| list.len());
         }
