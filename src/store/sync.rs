@@ -67,6 +67,8 @@ impl OpenMailbox {
     /// # Errors
     /// [`Error::NonExistent`] if the mailbox is gone, [`Error::Unavailable`] and so on.
     pub(super) fn look(&self, intake: Intake) -> Result<()> {
+        let watcher = &self.account.store.watcher;
+        watcher.watch_again(&self.signal, || self.spool().watched());
         self.signal.look_begins();
         let looked = self
             .disk()

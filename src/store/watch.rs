@@ -39,6 +39,8 @@ pub(super) struct Signal {
     is_told: AtomicBool,
     /// The system tells when something happens.
     is_watched: AtomicBool,
+    /// A watched directory was removed since.
+    is_lost: AtomicBool,
     /// The volume of which the watcher tells it, while it does.
     device: AtomicU64,
     /// It stands in the list of watches that nobody wants any more.
@@ -89,6 +91,13 @@ impl Signal {
         if !self.is_told.swap(true, Ordering::AcqRel) {
             self.wake();
         }
+    }
+
+    /// A watched directory was removed, and the system's watch with it: one made in its place has to be watched anew.
+    fn watch_lost(&self) {
+        self.is_watched.store(false, Ordering::Release);
+        self.is_lost.store(true, Ordering::Release);
+        self.disk_changed();
     }
 
     /// Calls the wakers: something changed in memory.
@@ -190,6 +199,13 @@ impl Watcher {
         })
     }
 
+    /// Before a look: watches directories that were made in place of removed ones.
+    pub(super) fn watch_again(&self, signal: &Arc<Signal>, places: impl FnOnce() -> Places) {
+        if signal.is_lost.swap(false, Ordering::AcqRel) && signal.has_wakers() {
+            self.begin(signal, &places());
+        }
+    }
+
     /// Has the timer wake the connections as well, for what the watch does not reach.
     pub(super) fn poll(&self, signal: &Arc<Signal>) {
         self.timer.poll(signal);
@@ -205,7 +221,8 @@ impl Watcher {
     /// Follows a mailbox to another directory.
     pub(super) fn follow(&self, signal: &Arc<Signal>, from: &Places, to: &Places) {
         if signal.is_watched.swap(false, Ordering::AcqRel) {
-            self.remove(signal.device.load(Ordering::Acquire), from);
+            let owner = Arc::downgrade(signal);
+            self.remove(signal.device.load(Ordering::Acquire), from, &owner);
             signal.doubt();
             self.begin(signal, to);
         }
@@ -247,7 +264,7 @@ impl Watcher {
                 .insert(directory.clone(), Arc::downgrade(signal));
             if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
                 self.warn(directory, &error);
-                self.forget(watcher, places);
+                self.forget(watcher, places, &Arc::downgrade(signal));
                 return false;
             }
         }
@@ -255,16 +272,25 @@ impl Watcher {
     }
 
     /// Ends the system's watch of the directories.
-    fn remove(&self, device: u64, places: &Places) {
+    fn remove(&self, device: u64, places: &Places, owner: &Weak<Signal>) {
         let volume = self.volume(device);
         if let Some(watcher) = lock(&volume).as_mut() {
-            self.forget(watcher, places);
+            self.forget(watcher, places, owner);
         }
     }
 
-    /// Ends the watch of the directories, as far as there is one.
-    fn forget(&self, watcher: &mut RecommendedWatcher, places: &Places) {
+    /// Ends the watch of the directories, as far as there is one. Those that are another mailbox's by now stay watched.
+    fn forget(&self, watcher: &mut RecommendedWatcher, places: &Places, owner: &Weak<Signal>) {
         for directory in &**places {
+            let is_anothers = self
+                .directories
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get(directory.as_path())
+                .is_some_and(|signal| !Weak::ptr_eq(signal, owner));
+            if is_anothers {
+                continue;
+            }
             if let Err(error) = watcher.unwatch(directory) {
                 tracing::trace!(path = ?directory, cause = %error, "was_not_watched");
             }
@@ -291,7 +317,7 @@ impl Watcher {
             if let Some(signal) = signal {
                 signal.is_watched.store(false, Ordering::Release);
             }
-            self.remove(device, &released.places);
+            self.remove(device, &released.places, &released.signal);
         }
     }
 
@@ -358,7 +384,11 @@ fn dispatch(directories: &Directories, event: notify::Result<notify::Event>) {
             );
             if is_name_change {
                 for path in &event.paths {
-                    tell(path);
+                    match find(path) {
+                        Some(signal) if event.kind.is_remove() => signal.watch_lost(),
+                        Some(signal) => signal.disk_changed(),
+                        None => {}
+                    }
                     tell_parent(path);
                 }
             }
@@ -585,6 +615,50 @@ mod tests {
         woken.recv_timeout(LONG).expect("a file went");
         drop(watch);
         assert!(!signal.has_wakers());
+        Ok(())
+    }
+
+    #[test]
+    fn directories_made_in_place_of_removed_ones_are_watched() -> io::Result<()> {
+        let (_directory, spool) = maildir();
+        let watcher = Watcher::new(true, LONG);
+        let signal = Arc::new(Signal::default());
+        let (waker, woken) = channel_waker();
+        let _watch = watcher.watch(&signal, &spool.watched(), &waker);
+        woken.recv_timeout(LONG).expect("nobody has looked yet");
+        signal.look_begins();
+        fs::remove_dir(spool.place(Place::New))?;
+        woken.recv_timeout(LONG).expect("a directory went");
+        fs::create_dir(spool.place(Place::New))?;
+        watcher.watch_again(&signal, || spool.watched());
+        signal.look_begins();
+        fs::File::create(spool.file(Place::New, b"a"))?;
+        woken.recv_timeout(LONG / 4).expect("a file came");
+        Ok(())
+    }
+
+    #[test]
+    fn the_end_of_one_watch_leaves_that_of_another_mailbox_of_the_same_name() -> io::Result<()> {
+        let (_directory, spool) = maildir();
+        let (_other_directory, other) = maildir();
+        let watcher = Watcher::new(true, LONG);
+        let (waker, woken) = channel_waker();
+        let of_old = Arc::new(Signal::default());
+        let old = watcher.watch(&of_old, &spool.watched(), &waker);
+        for place in [Place::New, Place::Cur] {
+            fs::remove_dir(spool.place(place))?;
+            fs::create_dir(spool.place(place))?;
+        }
+        let of_new = Arc::new(Signal::default());
+        let _new = watcher.watch(&of_new, &spool.watched(), &waker);
+        drop(old);
+        let of_other = Arc::new(Signal::default());
+        let _other = watcher.watch(&of_other, &other.watched(), &waker);
+        while woken.try_recv().is_ok() {}
+        of_new.look_begins();
+        fs::File::create(spool.file(Place::New, b"a"))?;
+        woken.recv_timeout(LONG / 4).expect("a file came");
+        assert!(!of_new.is_current());
         Ok(())
     }
 
