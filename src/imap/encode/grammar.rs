@@ -10,6 +10,7 @@ pub(crate) struct Fetched {
 }
 
 /// Reads FETCH responses up to the end.
+#[cfg(test)]
 pub(crate) fn fetches(octets: &[u8]) -> Result<Vec<Fetched>, String> {
     fetches_as(octets, false)
 }
