@@ -173,17 +173,9 @@ fn compare(context: &Context, options: &Options) -> std::io::Result<()> {
             theirs: Vec::new(),
         };
         for _ in 0..options.pairs {
-            values
-                .ours
-                .push((row.run)(context, &mut ours).map_err(|error| {
-                    std::io::Error::other(format!("{}, restante: {error}", row.name))
-                })?);
+            values.ours.push(run(row, context, &mut ours)?);
             if let Some(theirs) = &mut theirs {
-                values
-                    .theirs
-                    .push((row.run)(context, theirs).map_err(|error| {
-                        std::io::Error::other(format!("{}, Dovecot: {error}", row.name))
-                    })?);
+                values.theirs.push(run(row, context, theirs)?);
             }
         }
         print_row(&values);
@@ -194,6 +186,16 @@ fn compare(context: &Context, options: &Options) -> std::io::Result<()> {
         std::fs::write(path, serde_json::to_string_pretty(&rows)?)?;
     }
     Ok(())
+}
+
+/// Runs a row once, on a server that knows nothing of what was there before.
+fn run(row: &Row, context: &Context, server: &mut Server) -> std::io::Result<Measured> {
+    server
+        .restart()
+        .and_then(|()| (row.run)(context, server))
+        .map_err(|error| {
+            std::io::Error::other(format!("{}, {:?}: {error}", row.name, server.which))
+        })
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
