@@ -23,6 +23,7 @@ mod store {
     mod index_model;
     mod mailboxes;
     mod messages;
+    mod notes;
     mod object_ids;
     mod others;
     mod recent;

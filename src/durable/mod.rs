@@ -3,8 +3,10 @@
 //! Durable means: written, synced, renamed, directory synced. A function here that returns without error has done all of it; one that
 //! fails has left the file as it was. What a crash in between can leave is said at each function.
 
+mod directory;
 mod dot_lock;
 
+pub(crate) use directory::Directory;
 pub(crate) use dot_lock::DotLock;
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -222,12 +224,14 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
         Err(error) => return Err(error.into()),
     };
     if !file.metadata()?.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "not a regular file",
-        ));
+        return Err(no_regular_file());
     }
     Ok(file)
+}
+
+/// The error for what is no regular file.
+fn no_regular_file() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "not a regular file")
 }
 
 /// Reads a whole file as [`open`] opens it.

@@ -17,8 +17,10 @@ use crate::mailbox::expunged::Expunged;
 use crate::mailbox::flag::{Flags, Keyword, KeywordTable, MAX_KEYWORD_OCTETS, MAX_KEYWORDS};
 use crate::mailbox::id::{ModSeq, Uid};
 use crate::mailbox::messages::Messages;
+use crate::mailbox::notes::PageNumber;
 use crate::mailbox::remembered::{Remembered, translate};
 use crate::mailbox::uid_set::UidSet;
+use std::ops::RangeInclusive;
 
 /// First octet of a snapshot.
 const SNAPSHOT_FORM: u8 = 1;
@@ -245,7 +247,22 @@ pub fn encode(messages: &Messages) -> Snapshot {
     Snapshot {
         octets: out.sealed(NOTHING),
         highest_mod_seq: messages.highest_mod_seq(),
+        pages: pages(messages.uids()),
     }
+}
+
+/// The pages on which notes about messages may stand.
+fn pages(uids: &[Uid]) -> Vec<RangeInclusive<u32>> {
+    let mut pages: Vec<RangeInclusive<u32>> = Vec::new();
+    for uid in uids {
+        let page = PageNumber::of(*uid).value();
+        match pages.last_mut() {
+            Some(last) if *last.end() == page => {}
+            Some(last) if last.end().checked_add(1) == Some(page) => *last = *last.start()..=page,
+            Some(_) | None => pages.push(page..=page),
+        }
+    }
+    pages
 }
 
 /// The memory of expunged messages.

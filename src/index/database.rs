@@ -9,14 +9,17 @@
 use super::codec::{NOTHING, decode, decode_delta, encode_delta, replay, sum};
 use super::record::State;
 use super::run::{THIS, Writer};
-use super::{Delta, Found, Key, Record, Version};
+use super::{Delta, Found, Key, Record, Version, notes};
+use crate::mailbox::notes::{Kind, Page, PageId, PageNumber};
 use crate::mailbox::remembered::Remembered;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long other processes may have to wait for a turn of this one.
@@ -29,7 +32,7 @@ const TURN_OCTETS: usize = 64 << 10;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// `user_version` of databases with these tables. Another one is begun anew.
-const FORMAT: i32 = 1;
+const FORMAT: i32 = 2;
 
 /// How long to wait for another process's change.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
@@ -395,6 +398,7 @@ impl Database {
                 self.connection
                     .prepare_cached("DELETE FROM change WHERE guid = ?1")?
                     .execute([key.guid])?;
+                self.drop_pages_beside(&key.guid, &snapshot.pages)?;
                 State::of_snapshot(*key, state.as_ref(), &octets, highest)
             }
         };
@@ -439,11 +443,89 @@ impl Database {
         if let Some(turn) = &mut self.turn {
             turn.rows.retain(|row| row.guid != *guid);
         }
-        for table in ["mailbox", "snapshot", "change", "status"] {
+        for table in ["mailbox", "snapshot", "change", "status", "page"] {
             self.connection
                 .execute(&format!("DELETE FROM {table} WHERE guid = ?1"), [guid])?;
         }
         self.note(*guid, None, true);
+        Ok(())
+    }
+
+    /// Which pages of notes there are.
+    pub(super) fn page_ids(&self, key: &Key) -> Outcome<Vec<PageId>> {
+        let mut select = self
+            .connection
+            .prepare_cached("SELECT kind, number FROM page WHERE guid = ?1")?;
+        let ids = select.query_map([key.guid], |row| {
+            let kind = Kind::of_code(row.get(0)?);
+            Ok(kind.zip(row.get(1).map(PageNumber::new).map(Some)?))
+        })?;
+        Ok(ids
+            .filter_map(rusqlite::Result::transpose)
+            .collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Pages of notes, in the order in which they are named.
+    pub(super) fn pages(&self, key: &Key, pages: &[PageId]) -> Outcome<Vec<Option<Page>>> {
+        let transaction = match &self.turn {
+            Some(_) => None,
+            None => Some(self.connection.unchecked_transaction()?),
+        };
+        let mut select = self.connection.prepare_cached(
+            "SELECT octets FROM page WHERE guid = ?1 AND number = ?2 AND kind = ?3",
+        )?;
+        let mut found = Vec::with_capacity(pages.len());
+        for (kind, number) in pages {
+            let page = select
+                .query_row((key.guid, number.value(), kind.code()), |row| {
+                    let octets = row.get_ref(0)?.as_blob()?;
+                    Ok(notes::decode(key, *kind, *number, octets))
+                })
+                .optional()?;
+            found.push(page.flatten());
+        }
+        drop(select);
+        if let Some(transaction) = transaction {
+            transaction.finish()?;
+        }
+        Ok(found)
+    }
+
+    /// Writes pages of notes, if the mailbox has a record.
+    pub(super) fn set_pages(&mut self, key: &Key, pages: &[(PageId, Arc<Page>)]) -> Outcome<()> {
+        if self.state(key)?.is_none() {
+            return Ok(());
+        }
+        let mut replace = self
+            .connection
+            .prepare_cached("INSERT OR REPLACE INTO page VALUES (?1, ?2, ?3, ?4)")?;
+        let mut written = 0;
+        for ((kind, number), page) in pages {
+            let octets = notes::encode(key, *kind, *number, page);
+            replace.execute((key.guid, number.value(), kind.code(), &octets))?;
+            written += octets.len();
+        }
+        drop(replace);
+        if let Some(turn) = &mut self.turn {
+            turn.octets = turn.octets.saturating_add(written);
+        }
+        self.is_changed(true);
+        Ok(())
+    }
+
+    /// Removes pages of notes but those with these numbers, which rise.
+    fn drop_pages_beside(&self, guid: &[u8; 16], numbers: &[RangeInclusive<u32>]) -> Outcome<()> {
+        let mut delete = self
+            .connection
+            .prepare_cached("DELETE FROM page WHERE guid = ?1 AND number BETWEEN ?2 AND ?3")?;
+        let mut next = 0;
+        for range in numbers {
+            if next < *range.start() {
+                delete.execute((guid, next, range.start() - 1))?;
+            }
+            next = range.end().saturating_add(1);
+        }
+        delete.execute((guid, next, u32::MAX))?;
         Ok(())
     }
 

@@ -21,6 +21,7 @@
 mod codec;
 mod committer;
 mod database;
+mod notes;
 mod record;
 mod run;
 pub mod sqlite;
@@ -34,10 +35,13 @@ pub use status::StatusNote;
 use crate::mailbox::flag::{Flags, KeywordTable};
 use crate::mailbox::id::{ModSeq, Uid, UidValidity};
 use crate::mailbox::messages::{ChangeKind, Messages};
+use crate::mailbox::notes::{Page, PageId};
 use crate::mailbox::remembered::Remembered;
 use crate::mailbox::uid_set::UidSet;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Which mailbox of an account.
@@ -155,6 +159,8 @@ pub enum Record {
 pub struct Snapshot {
     octets: Vec<u8>,
     highest_mod_seq: ModSeq,
+    /// The pages on which notes about its messages may stand, rising.
+    pages: Vec<RangeInclusive<u32>>,
 }
 
 /// What a change of a mailbox does while no other process can: told what is remembered, and whether it is time to write the whole
@@ -197,6 +203,25 @@ pub trait Index: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Unavailable`]
     fn note_status(&self, account: &Path, key: &Key, note: &StatusNote) -> Result<()>;
+
+    /// Which pages of notes there are.
+    ///
+    /// # Errors
+    /// [`Unavailable`]
+    fn noted(&self, account: &Path, key: &Key) -> Result<Vec<PageId>>;
+
+    /// Pages of notes, in the order in which they are named; none for one that is not there or is damaged.
+    ///
+    /// # Errors
+    /// [`Unavailable`]
+    fn notes(&self, account: &Path, key: &Key, pages: &[PageId]) -> Result<Vec<Option<Page>>>;
+
+    /// Keeps pages of notes in place of those there are, if the mailbox is remembered. Notes about messages that are gone go when the
+    /// whole of the mailbox is written anew.
+    ///
+    /// # Errors
+    /// [`Unavailable`]
+    fn keep_notes(&self, account: &Path, key: &Key, pages: &[(PageId, Arc<Page>)]) -> Result<()>;
 
     /// Forgets a mailbox that was deleted.
     ///

@@ -34,3 +34,12 @@ CREATE TABLE status (
     guid   BLOB PRIMARY KEY NOT NULL,
     octets BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Notes about messages whose UIDs lie side by side, of one kind; see notes.rs.
+CREATE TABLE page (
+    guid   BLOB NOT NULL,
+    number INTEGER NOT NULL,
+    kind   INTEGER NOT NULL,
+    octets BLOB NOT NULL,
+    PRIMARY KEY (guid, number, kind)
+) STRICT;

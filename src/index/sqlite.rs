@@ -16,6 +16,7 @@ use super::database::{Database, Trouble, make_directory};
 use super::record::seed;
 use super::{Change, Index, Key, Result, StatusNote, Unavailable, Version, now};
 use crate::mailbox::id::ModSeq;
+use crate::mailbox::notes::{Page, PageId};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -286,6 +287,20 @@ impl Index for Databases {
         let octets = out.sealed(seed(&key.guid));
         self.run(account, |database| {
             database.write(|database| database.set_status(key, &octets))
+        })
+    }
+
+    fn noted(&self, account: &Path, key: &Key) -> Result<Vec<PageId>> {
+        self.run(account, |database| database.page_ids(key))
+    }
+
+    fn notes(&self, account: &Path, key: &Key, pages: &[PageId]) -> Result<Vec<Option<Page>>> {
+        self.run(account, |database| database.pages(key, pages))
+    }
+
+    fn keep_notes(&self, account: &Path, key: &Key, pages: &[(PageId, Arc<Page>)]) -> Result<()> {
+        self.run(account, |database| {
+            database.write(|database| database.set_pages(key, pages))
         })
     }
 

@@ -5,10 +5,12 @@ use super::{Delta, Found, Index, Key, Record, StatusNote, Unavailable, Version, 
 use crate::mailbox::flag::{Flags, SystemFlag};
 use crate::mailbox::id::{ModSeq, Uid, UidValidity};
 use crate::mailbox::messages::{Counts, Messages};
+use crate::mailbox::notes::{Kind, Page, PageNumber};
 use rusqlite::Connection;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 const SEEN: Flags = Flags::NONE.with(SystemFlag::Seen);
@@ -231,7 +233,7 @@ fn what_a_power_cut_or_a_restored_copy_left_is_not_believed() {
         }),
         ("newer format", |file| {
             let connection = Connection::open(file).unwrap();
-            connection.pragma_update(None, "user_version", 2).unwrap();
+            connection.pragma_update(None, "user_version", 3).unwrap();
         }),
         ("no database", |file| fs::write(file, [7; 8192]).unwrap()),
         ("no rows", |file| {
@@ -425,4 +427,46 @@ fn names_of_databases_tell_the_account() {
     );
     assert_ne!(name("/a/b"), name("/a-b"));
     assert!(name(&format!("/{}", "ä/".repeat(1000))).len() < 150);
+}
+
+#[test]
+fn notes_are_kept_as_long_as_there_are_messages() {
+    let place = Place::new();
+    let databases = place.databases();
+    let account = place.account();
+    let page = |number, note: &[u8]| {
+        let id = (Kind::Envelope, PageNumber::new(number));
+        let page = Page::default().with([(uid(number * 64 + 1), note)]);
+        (id, Arc::new(page))
+    };
+    let pages = [page(0, b"a"), page(5, b"b"), page(9, b"c")];
+    // nothing is remembered of the mailbox, so nothing is noted about it
+    databases.keep_notes(&account, &KEY, &pages).unwrap();
+    assert_eq!(databases.noted(&account, &KEY), Ok(Vec::new()));
+    let version = place.remember(&databases);
+    databases.keep_notes(&account, &KEY, &pages).unwrap();
+    drop(databases);
+    let databases = place.databases();
+    let ids = pages.map(|(id, _)| id);
+    let mut noted = databases.noted(&account, &KEY).unwrap();
+    noted.sort_unstable();
+    assert_eq!(noted, ids);
+    let found = |databases: &Databases, key: &Key| {
+        let found = databases.notes(&account, key, &ids).unwrap();
+        found.iter().map(Option::is_some).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&databases, &KEY), [true; 3]);
+    let other = Key {
+        directory: 100,
+        ..KEY
+    };
+    assert_eq!(found(&databases, &other), [false; 3]);
+    // messages on the first and the last of these pages are left
+    let mut messages = three();
+    messages.arrive([(uid(9 * 64), Flags::NONE, None)]);
+    let whole = |_, _| Record::Whole(encode(&messages));
+    change(&databases, &account, Some(version), whole).unwrap();
+    assert_eq!(found(&databases, &KEY), [true, false, true]);
+    databases.forget(&account, &KEY.guid).unwrap();
+    assert_eq!(found(&databases, &KEY), [false; 3]);
 }

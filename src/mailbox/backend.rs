@@ -6,6 +6,7 @@ use super::flag::{FlagAction, NamedFlags};
 use super::id::{ModSeq, Uid, UidValidity};
 use super::messages::{Counts, Messages};
 use super::name::{MailboxName, SpecialUse};
+use super::notes::{Kind, PageNumber, Row, Sheet};
 use super::uid_set::UidSet;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -332,6 +333,16 @@ pub trait Mailbox: Send + Sync + fmt::Debug {
     /// as [`Mailbox::message`]
     fn size(&self, uid: Uid) -> Result<u64>;
 
+    /// Reads messages and has each looked at, in any order and from several threads at once where that is quicker. The reader is told which
+    /// of the UIDs it is, by its place among them.
+    fn read_each(&self, uids: &[Uid], extent: Extent, reader: &Reader<'_>);
+
+    /// What is noted about the messages of some pages, of these kinds; in the order of the pages.
+    fn notes(&self, kinds: &[Kind], pages: &[PageNumber]) -> Vec<Sheet>;
+
+    /// Adds notes about messages of some pages. Returns all there are of these kinds then, in the order of the pages.
+    fn keep_notes(&self, kinds: &[Kind], rows: &[(PageNumber, Vec<Row>)]) -> Vec<Sheet>;
+
     /// POP3 unique-ids that were stored for messages and go before any made from a format (`P` field of the UID list).
     ///
     /// # Errors
@@ -368,6 +379,29 @@ impl dyn Mailbox + '_ {
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// How much of a message is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extent {
+    /// Nothing: its date is wanted.
+    Date,
+    /// At least the header, with the empty line that ends it.
+    Header,
+    /// All of it.
+    Whole,
+}
+
+/// A message that was read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading<'a> {
+    /// INTERNALDATE, in seconds since 1970.
+    pub date: i64,
+    /// As much as was asked for, as it is stored.
+    pub octets: &'a [u8],
+}
+
+/// Looks at a message that was read, or hears why it could not be. Called from any thread.
+pub type Reader<'a> = dyn Fn(usize, Result<Reading<'_>>) + Sync + 'a;
 
 /// Keeps a waker registered while it lives.
 pub trait Watch: Send + Sync + fmt::Debug {}

@@ -11,6 +11,7 @@ pub mod id;
 pub mod memory;
 pub mod messages;
 pub mod name;
+pub mod notes;
 pub mod remembered;
 pub mod uid_set;
 pub mod view;

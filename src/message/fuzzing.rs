@@ -89,7 +89,7 @@ fn fields(octets: &[u8]) {
         assert!(!header::unfold(field.value).contains(&b'\n'));
     }
     assert!(end <= header.len());
-    let names: [&[u8]; 2] = [b"Subject", b"content-type"];
+    let names = header::FieldNames::new([b"Subject".as_slice(), b"content-type"]);
     let selected = header::select(header, &names, false);
     let others = header::select(header, &names, true);
     // the empty line is in both

@@ -47,8 +47,10 @@ mod keywords;
 mod maildrop;
 mod message_file;
 mod new_account;
+mod notes;
 mod object_ids;
 mod open_mailbox;
+mod read_each;
 mod remember;
 mod scan;
 mod special_use;
@@ -72,6 +74,8 @@ use account::{AccountState, MaildirAccount};
 use filename::NameMaker;
 use fresh::Fresh;
 use kept::Kept;
+use notes::NoteCache;
+use read_each::Helpers;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -99,6 +103,8 @@ pub struct Settings {
     pub poll_interval: Duration,
     /// How many messages of mailboxes that nobody has open are kept in mind, over all accounts: 150 octets or so each.
     pub kept_messages: usize,
+    /// How much memory notes about messages may take, over all accounts, in octets; more of them are in the index.
+    pub notes_octets: usize,
 }
 
 impl Default for Settings {
@@ -113,6 +119,7 @@ impl Default for Settings {
             watch: true,
             poll_interval: Duration::from_secs(15),
             kept_messages: 500_000,
+            notes_octets: 64 << 20,
         }
     }
 }
@@ -142,6 +149,8 @@ struct StoreState {
     names: NameMaker,
     watcher: Arc<Watcher>,
     kept: Kept,
+    notes: NoteCache,
+    helpers: Helpers,
     fresh: Fresh,
     index: Option<Arc<dyn Index>>,
 }
@@ -165,6 +174,8 @@ impl Store {
                 names: NameMaker::new(&host, std::process::id(), first),
                 watcher: Watcher::new(settings.watch, settings.poll_interval),
                 kept: Kept::new(settings.kept_messages),
+                notes: NoteCache::new(settings.notes_octets),
+                helpers: Helpers::default(),
                 fresh: Fresh::default(),
                 index,
                 settings,

@@ -15,6 +15,7 @@ use super::files::{Files, NameHasher};
 use super::keyword_map::KeywordMap;
 use super::keywords::KeywordFiles;
 use super::maildrop::Maildrop;
+use super::notes::NotesOf;
 use super::remember::Memory;
 use super::scan::{DirectoryState, Stamp};
 use super::spool::{Place, Spool};
@@ -23,13 +24,14 @@ use super::watch::Signal;
 use super::{clock, courier};
 use crate::durable::{self, Ownership};
 use crate::mailbox::backend::{
-    Error, FlagChange, Intake, Mailbox, MaildropLock, Message, Result, Stored, Transferred, Waker,
-    Watch,
+    Error, Extent, FlagChange, Intake, Mailbox, MaildropLock, Message, Reader, Result, Stored,
+    Transferred, Waker, Watch,
 };
 use crate::mailbox::flag::{Flags, Keyword};
 use crate::mailbox::id::{ModSeq, Uid, UidValidity};
 use crate::mailbox::messages::Messages;
 use crate::mailbox::name::MailboxName;
+use crate::mailbox::notes::{Kind, PageNumber, Row, Sheet};
 use crate::mailbox::uid_set::UidSet;
 use std::collections::HashMap;
 use std::io;
@@ -53,6 +55,7 @@ pub(super) struct OpenMailbox {
     pub(super) signal: Arc<Signal>,
     pub(super) hasher: NameHasher,
     maildrop: Maildrop,
+    pub(super) notes: NotesOf,
     /// The directories cannot be read.
     pub(super) trouble: Lasting,
 }
@@ -117,6 +120,7 @@ impl OpenMailbox {
             Uid::MIN,
             ModSeq::ZERO,
         );
+        let notes = account.store.notes.of_new_mailbox();
         Ok(Self {
             account,
             spool: RwLock::new(Spool::new(directory)),
@@ -142,6 +146,7 @@ impl OpenMailbox {
             signal: Arc::default(),
             hasher: NameHasher::default(),
             maildrop: Maildrop::default(),
+            notes,
             trouble: Lasting::default(),
         })
     }
@@ -461,6 +466,19 @@ impl Mailbox for OpenMailbox {
 
     fn size(&self, uid: Uid) -> Result<u64> {
         self.crlf_size(uid)
+    }
+
+    fn read_each(&self, uids: &[Uid], extent: Extent, reader: &Reader<'_>) {
+        self.maildrop.keep_alive();
+        self.read_many(uids, extent, reader);
+    }
+
+    fn notes(&self, kinds: &[Kind], pages: &[PageNumber]) -> Vec<Sheet> {
+        self.find_notes(kinds, pages)
+    }
+
+    fn keep_notes(&self, kinds: &[Kind], rows: &[(PageNumber, Vec<Row>)]) -> Vec<Sheet> {
+        self.add_notes(kinds, rows)
     }
 
     fn stored_unique_ids(&self) -> Result<Vec<(Uid, String)>> {

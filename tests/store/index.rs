@@ -5,6 +5,7 @@ use restante::index::{Change, Index, Key, StatusNote, Unavailable, Version};
 use restante::mailbox::backend::{Account, Intake, Mailbox};
 use restante::mailbox::flag::{FlagAction, NamedFlags, SystemFlag};
 use restante::mailbox::id::ModSeq;
+use restante::mailbox::notes::{Page, PageId};
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -278,6 +279,28 @@ impl Index for Slow {
 
     fn note_status(&self, account: &Path, key: &Key, note: &StatusNote) -> Result<(), Unavailable> {
         self.index.note_status(account, key, note)
+    }
+
+    fn noted(&self, account: &Path, key: &Key) -> Result<Vec<PageId>, Unavailable> {
+        self.index.noted(account, key)
+    }
+
+    fn notes(
+        &self,
+        account: &Path,
+        key: &Key,
+        pages: &[PageId],
+    ) -> Result<Vec<Option<Page>>, Unavailable> {
+        self.index.notes(account, key, pages)
+    }
+
+    fn keep_notes(
+        &self,
+        account: &Path,
+        key: &Key,
+        pages: &[(PageId, Arc<Page>)],
+    ) -> Result<(), Unavailable> {
+        self.index.keep_notes(account, key, pages)
     }
 
     fn forget(&self, account: &Path, guid: &[u8; 16]) -> Result<(), Unavailable> {

@@ -12,6 +12,7 @@ pub(crate) mod list;
 pub(crate) mod mailboxes;
 pub(crate) mod message_limit;
 pub(crate) mod messages;
+mod notes;
 mod object_ids;
 mod open_message;
 pub(crate) mod search;

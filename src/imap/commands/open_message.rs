@@ -96,11 +96,6 @@ impl OpenMessage {
         self.stored
     }
 
-    /// How many octets are held in memory.
-    pub(super) const fn held(&self) -> usize {
-        self.head.len()
-    }
-
     /// Gives back what takes much memory, to be kept until the next command.
     pub(super) fn shrink(&mut self, most: usize) {
         let decoded = self.decoded.as_ref().map_or(0, |(_, octets)| octets.len());
@@ -189,14 +184,6 @@ impl OpenMessage {
         scratch.resize(most, 0);
         let read = self.file.read_at(position, scratch)?;
         Ok(scratch.get(..read).unwrap_or_default())
-    }
-
-    /// All octets, which are not held any longer.
-    ///
-    /// # Errors
-    /// What the store gives.
-    pub(super) fn into_octets(mut self) -> backend::Result<Vec<u8>> {
-        self.all().map(Cow::into_owned)
     }
 
     /// Octets of a range, all at once.

@@ -146,6 +146,20 @@ impl<'a> FetchWriter<'a> {
         self.out.push(b' ');
     }
 
+    /// An item without section, with a value that was made before.
+    pub(crate) fn made(&mut self, item: &FetchItem, value: &[u8]) {
+        self.name(simple_name(item));
+        self.out.push(b' ');
+        self.out.extend_from_slice(value);
+    }
+
+    /// An item with octets that hold no NUL.
+    pub(crate) fn octets(&mut self, item: &FetchItem, octets: &[u8]) {
+        self.item(item);
+        self.literal(octets.len() as u64);
+        self.out.extend_from_slice(octets);
+    }
+
     /// `NIL`, after [`FetchWriter::item`]
     pub(crate) fn nil(&mut self) {
         self.out.extend_from_slice(b"NIL");

@@ -11,7 +11,7 @@ pub(crate) mod fuzzing;
 pub(crate) mod grammar;
 mod mailbox;
 mod status;
-mod structure;
+pub(crate) mod structure;
 
 use self::core::{push_joined, push_list, push_number, push_ranges, push_string};
 use super::types::response::{Tagged, Untagged};

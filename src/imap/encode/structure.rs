@@ -7,15 +7,15 @@ use crate::message::structure::{Content, Disposition, Parameter, Part};
 
 /// How a structure is written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Form {
+pub(crate) struct Form {
     /// With extension data (BODYSTRUCTURE), or without (BODY).
-    pub(super) extended: bool,
+    pub(crate) extended: bool,
     /// Octets above 127 may stand in quoted strings.
-    pub(super) utf8: bool,
+    pub(crate) utf8: bool,
 }
 
 /// `envelope`
-pub(super) fn push_envelope(envelope: &Envelope, utf8: bool, out: &mut Vec<u8>) {
+pub(crate) fn push_envelope(envelope: &Envelope, utf8: bool, out: &mut Vec<u8>) {
     out.push(b'(');
     push_nstring(envelope.date.as_deref(), utf8, out);
     out.push(b' ');
@@ -76,7 +76,7 @@ fn push_address(address: &Address, utf8: bool, out: &mut Vec<u8>) {
 }
 
 /// `body = "(" (body-type-1part / body-type-mpart) ")"`; nesting is bounded by the parser of messages
-pub(super) fn push_body(part: &Part, form: Form, out: &mut Vec<u8>) {
+pub(crate) fn push_body(part: &Part, form: Form, out: &mut Vec<u8>) {
     out.push(b'(');
     match &part.content {
         Content::Multipart(parts) if !parts.is_empty() => push_multipart(part, parts, form, out),

@@ -6,15 +6,16 @@ use super::message::{MemoryMessage, wire_octets};
 use super::watchers::Watchers;
 use super::{Conditions, Mail, MemoryAccount, lock};
 use crate::mailbox::backend::{
-    Error, FlagChange, Intake, Mailbox, MaildropLock, Message, Placed, Result, Status, Stored,
-    Transferred, Waker, Watch,
+    Error, Extent, FlagChange, Intake, Mailbox, MaildropLock, Message, Placed, Reader, Reading,
+    Result, Status, Stored, Transferred, Waker, Watch,
 };
 use crate::mailbox::flag::{FlagAction, Flags, KeywordTable, NamedFlags};
 use crate::mailbox::id::{ModSeq, Uid, UidValidity};
 use crate::mailbox::messages::Messages;
 use crate::mailbox::name::MailboxName;
+use crate::mailbox::notes::{Kind, Page, PageNumber, Row, Sheet, with_rows};
 use crate::mailbox::uid_set::UidSet;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
@@ -23,6 +24,7 @@ use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 pub struct MemoryMailbox {
     messages: RwLock<Messages>,
     contents: Mutex<Contents>,
+    notes: Mutex<HashMap<(Kind, PageNumber), Arc<Page>>>,
     watchers: Arc<Watchers>,
     /// A POP3 session has it alone.
     locked: Arc<AtomicBool>,
@@ -84,6 +86,7 @@ impl MemoryMailbox {
         Arc::new(Self {
             messages: RwLock::new(Messages::new(uid_validity, Uid::MIN, ModSeq(1))),
             contents: Mutex::default(),
+            notes: Mutex::default(),
             watchers: Arc::default(),
             locked: Arc::default(),
             conditions: Arc::clone(conditions),
@@ -403,6 +406,50 @@ impl Mailbox for MemoryMailbox {
         let octets = self.stored(uid, |stored| wire_octets(&stored.octets))?;
         self.write().set_size(uid, octets);
         Ok(octets)
+    }
+
+    fn read_each(&self, uids: &[Uid], extent: Extent, reader: &Reader<'_>) {
+        for (at, uid) in uids.iter().enumerate() {
+            let read = self.internal_date(*uid).and_then(|date| {
+                let octets = match extent {
+                    Extent::Date => Vec::new(),
+                    Extent::Header | Extent::Whole => self.message(*uid)?.read_all()?,
+                };
+                Ok((date, octets))
+            });
+            match read {
+                Ok((date, octets)) => reader(
+                    at,
+                    Ok(Reading {
+                        date,
+                        octets: &octets,
+                    }),
+                ),
+                Err(error) => reader(at, Err(error)),
+            }
+        }
+    }
+
+    fn notes(&self, kinds: &[Kind], pages: &[PageNumber]) -> Vec<Sheet> {
+        let notes = lock(&self.notes);
+        let sheet = |number: &PageNumber| {
+            let page = |kind: &Kind| notes.get(&(*kind, *number)).cloned().unwrap_or_default();
+            Sheet::new(kinds.iter().map(page).collect())
+        };
+        pages.iter().map(sheet).collect()
+    }
+
+    fn keep_notes(&self, kinds: &[Kind], rows: &[(PageNumber, Vec<Row>)]) -> Vec<Sheet> {
+        let pages: Vec<PageNumber> = rows.iter().map(|(number, _)| *number).collect();
+        let mut sheets = self.notes(kinds, &pages);
+        let mut notes = lock(&self.notes);
+        for (sheet, (number, rows)) in sheets.iter_mut().zip(rows) {
+            *sheet = with_rows(sheet, rows);
+            for (kind, page) in kinds.iter().zip(sheet.pages()) {
+                notes.insert((*kind, *number), Arc::clone(page));
+            }
+        }
+        sheets
     }
 
     fn stored_unique_ids(&self) -> Result<Vec<(Uid, String)>> {

@@ -11,6 +11,7 @@
 //! `\Seen` is set when a message's octets are in the output, by one change for each piece; the session tells of it before the command
 //! ends, as of any change.
 
+mod noted;
 mod plan;
 mod section;
 
@@ -32,6 +33,7 @@ use crate::mailbox::messages::Messages;
 use crate::mailbox::uid_set::UidSet;
 use crate::message::envelope::Envelope;
 use crate::protocol::HIGH_WATER_OCTETS;
+use noted::Noted;
 use plan::{Plan, has_octets, is_whole};
 use section::{Answer, Transfer, answer};
 use std::collections::VecDeque;
@@ -59,6 +61,8 @@ pub(crate) struct FetchCursor {
     is_single: bool,
     /// Nothing must be read from disk.
     in_memory: bool,
+    /// All can be answered from notes.
+    noted: Option<Box<Noted>>,
     current: Option<Box<Response>>,
     /// Sent, and to be marked `\Seen`.
     seen: UidSet,
@@ -165,6 +169,7 @@ impl FetchCursor {
         let plan = Plan::new(items, uid && !dialect.uid_only, read_only);
         Self {
             in_memory: !plan.file && !plan.date && !plan.save_date && !plan.email_id,
+            noted: Noted::new(&plan.items, dialect.is_utf8()).map(Box::new),
             plan,
             by_uid: uid,
             vanished: Vanished::default(),
@@ -254,11 +259,17 @@ impl FetchCursor {
             self.mark_seen(selected);
         }
         advanced?;
-        if self.current.is_some() || !self.messages.as_slice().is_empty() {
+        if self.current.is_some() || self.is_ahead() {
             return Ok(Progress::More);
         }
         self.scratch = Vec::new();
         self.troubles.end(self.by_uid)
+    }
+
+    /// True if there are messages that no answer was begun to.
+    fn is_ahead(&self) -> bool {
+        let is_ready = self.noted.as_ref().is_some_and(|noted| noted.is_ready());
+        is_ready || !self.messages.as_slice().is_empty()
     }
 
     /// Flags, UIDs and sizes of as many messages as there is room for, under one lock.
@@ -323,12 +334,25 @@ impl FetchCursor {
                 self.write(response, selected, dialect, out)?;
                 continue;
             }
-            let next = self.messages.as_slice().first().copied();
-            let Some((seq_num, uid)) = next.filter(|_| begun < MAX_MESSAGES_A_PIECE) else {
+            if begun >= MAX_MESSAGES_A_PIECE || !self.is_ahead() {
                 break;
+            }
+            let next = match self.noted.take() {
+                Some(mut noted) => {
+                    let advanced = self.advance_noted(&mut noted, selected, dialect, out);
+                    self.noted = Some(noted);
+                    let (looked_up, other) = advanced?;
+                    begun += looked_up;
+                    other
+                }
+                None => {
+                    begun += 1;
+                    self.messages.next()
+                }
             };
-            self.messages.next();
-            begun += 1;
+            let Some((seq_num, uid)) = next else {
+                continue;
+            };
             match self.prepare(seq_num, uid, selected) {
                 Ok(response) => self.current = Some(Box::new(response)),
                 Err(error) => self.troubles.note(error)?,

@@ -4,7 +4,7 @@ use crate::imap::commands::open_message::{OpenMessage, Place};
 use crate::imap::types::fetch::{FetchItem, Section, SectionText};
 use crate::imap::types::sequence::OctetWindow;
 use crate::mailbox::backend;
-use crate::message::header;
+use crate::message::header::{self, FieldNames};
 use crate::message::lines::{push_crlf, push_crlf_keeping_nul};
 use crate::message::section::SectionKind;
 use std::num::NonZeroU32;
@@ -136,7 +136,7 @@ fn fields(
     let selected = if negate && names.is_empty() {
         header
     } else {
-        let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+        let names = FieldNames::new(names.iter().map(Vec::as_slice));
         header::select(&header, &names, negate)
     };
     let mut octets = Vec::new();
@@ -188,7 +188,7 @@ fn made(mut octets: Vec<u8>, window: Option<OctetWindow>) -> Answer {
 }
 
 /// Those octets that lie in a window.
-fn windowed(octets: &[u8], window: Option<OctetWindow>) -> &[u8] {
+pub(super) fn windowed(octets: &[u8], window: Option<OctetWindow>) -> &[u8] {
     let Some(window) = window else {
         return octets;
     };

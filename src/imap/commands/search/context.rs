@@ -9,7 +9,7 @@
 //! A message that cannot be read stays what it was. Criteria that speak of the passing time (OLDER, YOUNGER) mean the moment of the command.
 
 use super::program::Program;
-use super::subject::{Facts, Subject};
+use super::subject::{Facts, examine};
 use crate::imap::commands::fetch::FetchCursor;
 use crate::imap::commands::messages::collapse;
 use crate::imap::encode;
@@ -296,15 +296,17 @@ impl Context {
             .collect()
         };
         let mut octets = 0;
-        for facts in facts {
-            let mut subject = Subject::new(&*selected.mailbox, facts);
-            found.looked_at.insert(facts.uid);
-            match subject.meets(&self.program) {
-                Ok(true) => found.matching.insert(facts.uid),
-                Ok(false) => found.others.insert(facts.uid),
-                Err(_) => {}
+        for group in facts.chunks(super::MAX_READ_TOGETHER) {
+            let examined = examine(&self.program, group, &*selected.mailbox);
+            for (facts, outcome) in group.iter().zip(examined.outcomes) {
+                found.looked_at.insert(facts.uid);
+                match outcome {
+                    Ok(true) => found.matching.insert(facts.uid),
+                    Ok(false) => found.others.insert(facts.uid),
+                    Err(_) => {}
+                }
             }
-            octets += subject.octets_read();
+            octets += examined.octets;
             if octets >= MAX_OCTETS_A_PIECE {
                 break;
             }

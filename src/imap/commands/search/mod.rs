@@ -32,7 +32,7 @@ use context::Context;
 use program::{Cost, Program, Terms, Test, bad_charset};
 use result::{Found, Order, extended, kept, numbers};
 use std::collections::VecDeque;
-use subject::{Facts, Subject};
+use subject::{Facts, examine};
 
 pub(crate) use context::Contexts;
 
@@ -50,6 +50,12 @@ const MAX_OCTETS_A_PIECE: u64 = 16 * 1024 * 1024;
 
 /// Messages of which facts are taken under one lock.
 const BATCH: usize = 256;
+
+/// Messages that are read together where all of each is wanted.
+const MAX_READ_TOGETHER: usize = 64;
+
+/// Messages that are looked at together where the first that is found may be enough.
+const FEW: usize = 16;
 
 /// Most messages that may fail before the command does.
 const MAX_FAILURES: usize = 16;
@@ -217,20 +223,48 @@ impl SearchCursor {
         } else {
             MAX_FILES_A_PIECE
         };
-        let mut octets = 0;
-        for _ in 0..most {
-            let Some(facts) = self.next(selected, dialect) else {
+        let (mut looked_at, mut octets) = (0, 0);
+        while looked_at < most && octets < MAX_OCTETS_A_PIECE {
+            let together = self.together();
+            let group: Vec<Facts> = std::iter::from_fn(|| self.next(selected, dialect))
+                .take(together)
+                .collect();
+            if group.is_empty() {
                 return Ok(());
-            };
-            let mut subject = Subject::new(&*selected.mailbox, facts);
-            match subject.meets(&self.program) {
-                Ok(true) => self.find(facts),
+            }
+            looked_at += group.len();
+            let examined = examine(&self.program, &group, &*selected.mailbox);
+            octets += examined.octets;
+            self.take_up(&group, examined.outcomes)?;
+        }
+        Ok(())
+    }
+
+    /// How many messages are looked at together: fewer where much is read, or where the first one may end the search.
+    fn together(&self) -> usize {
+        match self.order {
+            Order::All if self.program.cost() == Cost::Body => MAX_READ_TOGETHER,
+            Order::All => BATCH,
+            Order::First(_) | Order::Last(_) | Order::FirstAndLast => FEW,
+        }
+    }
+
+    /// Takes up what became of messages, in order, until enough were found.
+    fn take_up(
+        &mut self,
+        group: &[Facts],
+        outcomes: Vec<backend::Result<bool>>,
+    ) -> Result<(), CommandError> {
+        for (at, (facts, outcome)) in group.iter().zip(outcomes).enumerate() {
+            match outcome {
+                Ok(true) => {
+                    let rest = group.get(at + 1..).unwrap_or_default();
+                    if self.find(*facts, rest) {
+                        break;
+                    }
+                }
                 Ok(false) | Err(backend::Error::Expunged) => {}
                 Err(error) => self.note(error)?,
-            }
-            octets += subject.octets_read();
-            if octets >= MAX_OCTETS_A_PIECE {
-                return Ok(());
             }
         }
         Ok(())
@@ -256,8 +290,8 @@ impl SearchCursor {
         self.batch.pop_front()
     }
 
-    /// A message matches.
-    fn find(&mut self, Facts { uid, mod_seq, .. }: Facts) {
+    /// A message matches; `rest` were looked at together with it. True if they do not count.
+    fn find(&mut self, Facts { uid, mod_seq, .. }: Facts, rest: &[Facts]) -> bool {
         self.last_change = self.last_change.map(|last| last.max(mod_seq));
         let is_enough = match self.order {
             Order::All => false,
@@ -267,23 +301,28 @@ impl SearchCursor {
                 return self.stop_if(self.found.count() >= enough);
             }
             Order::FirstAndLast => {
-                while let Some(facts) = self.batch.pop_back() {
-                    self.ahead.push_front(facts.uid);
+                // the last one is looked for from the end
+                let ahead = self.batch.drain(..).map(|facts| facts.uid);
+                let ahead: Vec<Uid> = rest.iter().map(|facts| facts.uid).chain(ahead).collect();
+                for uid in ahead.into_iter().rev() {
+                    self.ahead.push_front(uid);
                 }
                 self.order = Order::Last(2);
-                false
+                self.found.push(uid);
+                return true;
             }
         };
         self.found.push(uid);
-        self.stop_if(is_enough);
+        self.stop_if(is_enough)
     }
 
-    /// Looks at no further message, if enough were found.
-    fn stop_if(&mut self, is_enough: bool) {
+    /// Looks at no further message, if enough were found; returns whether that is so.
+    fn stop_if(&mut self, is_enough: bool) -> bool {
         if is_enough {
             self.ahead.clear();
             self.batch.clear();
         }
+        is_enough
     }
 
     /// A message could not be read; an error if the command is given up.

@@ -2,6 +2,7 @@
 
 use crate::encoding::charset;
 use crate::imap::commands::messages::{UidRanges, resolve_uids};
+use crate::imap::commands::notes::is_noted_field;
 use crate::imap::session::Selected;
 use crate::imap::session::reply::CommandError;
 use crate::imap::types::response::Code;
@@ -10,6 +11,7 @@ use crate::imap::types::sequence::SequenceSet;
 use crate::mailbox::flag::{Flags, Keyword, KeywordTable, SystemFlag};
 use crate::mailbox::id::ModSeq;
 use crate::mailbox::messages::Messages;
+use crate::mailbox::notes::Kind;
 use crate::mailbox::uid_set::UidSet;
 use crate::message::text::Needle;
 use std::ops::RangeInclusive;
@@ -199,6 +201,27 @@ impl Program {
         }
     }
 
+    /// The kinds of notes that help to test.
+    pub(super) fn kinds(&self) -> Vec<Kind> {
+        let mut kinds = Vec::new();
+        self.collect_kinds(&mut kinds);
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    }
+
+    fn collect_kinds(&self, kinds: &mut Vec<Kind>) {
+        match self {
+            Self::Test(test) => kinds.extend(test.kind()),
+            Self::Not(inner) => inner.collect_kinds(kinds),
+            Self::All(parts) | Self::Any(parts) => {
+                for part in parts {
+                    part.collect_kinds(kinds);
+                }
+            }
+        }
+    }
+
     /// True if something must be looked at that is not in memory.
     pub(super) fn reads(&self) -> bool {
         self.cost() > Cost::Memory
@@ -206,6 +229,18 @@ impl Program {
 }
 
 impl Test {
+    /// The kind of note by which it can be made without reading.
+    fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Arrived(..) | Self::ArrivedUntil(_) | Self::ArrivedFrom(_) => {
+                Some(Kind::InternalDate)
+            }
+            Self::Sent(..) => Some(Kind::SentDay),
+            Self::Field(name, _) => is_noted_field(name).then_some(Kind::Fields),
+            _ => None,
+        }
+    }
+
     /// What it costs.
     const fn cost(&self) -> Cost {
         match self {

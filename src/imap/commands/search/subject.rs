@@ -1,17 +1,17 @@
-//! One message, tested: what must be read of it is read when a test asks for it, once.
+//! Messages, tested: by what is in memory, by what is noted about them, and by what is read of them where that does not decide.
 
 use super::program::{Program, Test};
-use crate::encoding::date::{civil_day, parse_message_date};
+use crate::encoding::date::civil_day;
+use crate::imap::commands::notes::{self, Notebook, Read, is_noted_field};
 use crate::imap::commands::object_ids::{email_id, thread_id};
-use crate::imap::commands::open_message::OpenMessage;
 use crate::imap::session::{Dialect, Selected};
 use crate::imap::types::search::{DateTest, Day};
-use crate::mailbox::backend::{self, Mailbox};
+use crate::mailbox::backend::{self, Extent, Mailbox};
 use crate::mailbox::flag::Flags;
 use crate::mailbox::id::{ModSeq, Uid};
 use crate::mailbox::messages::Messages;
-use crate::message::structure::Message;
-use crate::message::{header, text};
+use crate::mailbox::notes::{Kind, Sheet};
+use crate::message::text;
 
 /// What is known of a message without looking at the disk.
 #[derive(Debug, Clone, Copy)]
@@ -50,40 +50,109 @@ impl Facts {
     }
 }
 
-/// A message and what was read of it.
+/// What became of messages that were looked at.
 #[derive(Debug)]
-pub(super) struct Subject<'a> {
+pub(super) struct Examined {
+    /// Which of them meet the condition, in their order.
+    pub(super) outcomes: Vec<backend::Result<bool>>,
+    /// How many octets were read.
+    pub(super) octets: u64,
+}
+
+/// Why it cannot be said whether a message meets a condition.
+#[derive(Debug)]
+enum Stop {
+    /// So much of it must be read.
+    Lacks(Extent),
+    /// What the store gave.
+    Failed(backend::Error),
+}
+
+impl From<backend::Error> for Stop {
+    fn from(error: backend::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Finds which of some messages meet a condition: from memory and notes, and of the others as much is read as it takes, many side by side.
+pub(super) fn examine(program: &Program, all: &[Facts], mailbox: &dyn Mailbox) -> Examined {
+    let mut book = Notebook::new(program.kinds());
+    book.turn_to(all.iter().map(|facts| facts.uid), mailbox);
+    let mut outcomes: Vec<backend::Result<bool>> = Vec::with_capacity(all.len());
+    let mut lacking: Vec<(Extent, usize)> = Vec::new();
+    for (at, facts) in all.iter().enumerate() {
+        let subject = Subject {
+            mailbox,
+            facts,
+            noted: book.sheet(facts.uid).map(|sheet| (&book, sheet)),
+            read: None,
+        };
+        outcomes.push(match subject.meets(program) {
+            Ok(meets) => Ok(meets),
+            Err(Stop::Failed(error)) => Err(error),
+            Err(Stop::Lacks(extent)) => {
+                lacking.push((extent, at));
+                Err(backend::Error::Unavailable)
+            }
+        });
+    }
+    let mut octets = 0;
+    // headers first: mostly they decide
+    for extent in [Extent::Date, Extent::Header, Extent::Whole] {
+        let now: Vec<(usize, &Facts)> = lacking
+            .extract_if(.., |(least, _)| *least <= extent)
+            .filter_map(|(_, at)| Some((at, all.get(at)?)))
+            .collect();
+        if now.is_empty() {
+            continue;
+        }
+        let uids: Vec<Uid> = now.iter().map(|(_, facts)| facts.uid).collect();
+        let results = book.read(&uids, extent, mailbox, |at, read| {
+            let (_, facts) = now.get(at)?;
+            let subject = Subject {
+                mailbox,
+                facts,
+                noted: None,
+                read: Some(read),
+            };
+            Some((subject.meets(program), read.octets().len() as u64))
+        });
+        for ((at, _), result) in now.iter().zip(results) {
+            let (outcome, read) = match result {
+                Ok(found) => found.unwrap_or((Ok(false), 0)),
+                Err(error) => (Err(Stop::Failed(error)), 0),
+            };
+            octets += read;
+            let outcome = match outcome {
+                Ok(meets) => Ok(meets),
+                Err(Stop::Failed(error)) => Err(error),
+                Err(Stop::Lacks(extent)) => {
+                    lacking.push((extent, *at));
+                    continue;
+                }
+            };
+            if let Some(place) = outcomes.get_mut(*at) {
+                *place = outcome;
+            }
+        }
+    }
+    Examined { outcomes, octets }
+}
+
+/// A message that is tested.
+#[derive(Debug, Clone, Copy)]
+struct Subject<'a> {
     mailbox: &'a dyn Mailbox,
-    facts: Facts,
-    date: Option<i64>,
-    file: Option<OpenMessage>,
-    whole: Option<(Vec<u8>, Message)>,
+    facts: &'a Facts,
+    /// What is noted about it.
+    noted: Option<(&'a Notebook, &'a Sheet)>,
+    /// What was read of it.
+    read: Option<&'a Read<'a>>,
 }
 
 impl<'a> Subject<'a> {
-    /// A message of which nothing was read.
-    pub(super) const fn new(mailbox: &'a dyn Mailbox, facts: Facts) -> Self {
-        Self {
-            mailbox,
-            facts,
-            date: None,
-            file: None,
-            whole: None,
-        }
-    }
-
-    /// How many octets were read, about.
-    pub(super) fn octets_read(&self) -> u64 {
-        let file = self.file.as_ref().map_or(0, OpenMessage::held);
-        let whole = self.whole.as_ref().map_or(0, |(octets, _)| octets.len());
-        (file + whole) as u64
-    }
-
     /// True if the condition holds. Recursion is as deep as the parser allows.
-    ///
-    /// # Errors
-    /// What the store gives.
-    pub(super) fn meets(&mut self, program: &Program) -> backend::Result<bool> {
+    fn meets(&self, program: &Program) -> Result<bool, Stop> {
         match program {
             Program::Test(test) => self.passes(test),
             Program::Not(inner) => Ok(!self.meets(inner)?),
@@ -106,7 +175,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    fn passes(&mut self, test: &Test) -> backend::Result<bool> {
+    fn passes(&self, test: &Test) -> Result<bool, Stop> {
         Ok(match test {
             Test::Constant(passes) => *passes,
             Test::Flags(flags) => self.facts.flags.contains(*flags),
@@ -117,88 +186,86 @@ impl<'a> Subject<'a> {
             Test::Uids(uids) => uids.contains(self.facts.uid, self.facts.last),
             Test::Larger(octets) => self.size()? > *octets,
             Test::Smaller(octets) => self.size()? < *octets,
-            Test::Arrived(test, day) => compare(*test, civil_day(self.date()?), *day),
+            Test::Arrived(test, day) => compare(*test, day_of(self.date()?), *day),
             Test::ArrivedUntil(moment) => self.date()? <= *moment,
             Test::ArrivedFrom(moment) => self.date()? >= *moment,
             Test::Saved(test, day) => {
                 let date = self.mailbox.save_date(self.facts.uid)?;
-                compare(*test, civil_day(date), *day)
+                compare(*test, day_of(date), *day)
             }
             Test::EmailId(id) => email_id(self.mailbox, self.facts.uid)? == *id,
             Test::ThreadId(id) => {
+                let header = self.read(Extent::Header)?.header();
                 let email_id = email_id(self.mailbox, self.facts.uid)?;
-                thread_id(self.header()?, &email_id) == *id
+                thread_id(header, &email_id) == *id
             }
             Test::Sent(test, day) => {
-                let date = header::value(self.header()?, b"Date");
-                date.and_then(|value| parse_message_date(&value))
-                    .is_some_and(|date| compare(*test, date.day, *day))
+                let sent = self.sent_day()?;
+                sent.is_some_and(|sent| compare(*test, sent, *day))
             }
-            Test::Field(field, needle) => text::header_contains(self.header()?, field, needle),
+            Test::Field(field, needle) => text::header_contains(self.fields(field)?, field, needle),
             Test::Body(needle) => {
-                let (octets, message) = self.whole()?;
-                text::body_contains(octets, message, needle)
+                let read = self.read(Extent::Whole)?;
+                text::body_contains(read.octets(), read.message(), needle)
             }
             Test::Text(needle) => {
-                let (octets, message) = self.whole()?;
-                text::any_contains(octets, message, needle)
+                let read = self.read(Extent::Whole)?;
+                text::any_contains(read.octets(), read.message(), needle)
             }
         })
     }
 
-    fn size(&mut self) -> backend::Result<u64> {
+    /// What was read, if it is as much as that.
+    fn read(&self, extent: Extent) -> Result<&'a Read<'a>, Stop> {
+        self.read
+            .filter(|read| read.extent() >= extent)
+            .ok_or(Stop::Lacks(extent))
+    }
+
+    /// What is noted.
+    fn note(&self, kind: Kind) -> Option<&'a [u8]> {
+        let (book, sheet) = self.noted?;
+        sheet.get(book.place(kind)?, self.facts.uid)
+    }
+
+    fn size(&self) -> backend::Result<u64> {
         match self.facts.size {
             Some(size) => Ok(size),
-            None => {
-                let size = self.mailbox.size(self.facts.uid)?;
-                self.facts.size = Some(size);
-                Ok(size)
-            }
+            None => self.mailbox.size(self.facts.uid),
         }
     }
 
-    fn date(&mut self) -> backend::Result<i64> {
-        match self.date {
+    fn date(&self) -> Result<i64, Stop> {
+        match self.note(Kind::InternalDate).and_then(notes::number) {
             Some(date) => Ok(date),
-            None => {
-                let date = self.mailbox.internal_date(self.facts.uid)?;
-                self.date = Some(date);
-                Ok(date)
-            }
+            None => Ok(self.read(Extent::Date)?.date()),
         }
     }
 
-    fn header(&mut self) -> backend::Result<&[u8]> {
-        if let Some((octets, message)) = &self.whole {
-            let header = octets.get(message.root.header.clone());
-            return Ok(header.unwrap_or_default());
-        }
-        if self.file.is_none() {
-            self.file = Some(OpenMessage::open(self.mailbox, self.facts.uid)?);
-        }
-        match &mut self.file {
-            Some(file) => file.header(),
-            None => Ok(&[]),
+    fn sent_day(&self) -> Result<Option<Day>, Stop> {
+        match self.note(Kind::SentDay).and_then(notes::sent_day) {
+            Some(day) => Ok(day),
+            None => Ok(self.read(Extent::Header)?.sent_day()),
         }
     }
 
-    fn whole(&mut self) -> backend::Result<&(Vec<u8>, Message)> {
-        if self.whole.is_none() {
-            let file = match self.file.take() {
-                Some(file) => file,
-                None => OpenMessage::open(self.mailbox, self.facts.uid)?,
-            };
-            let octets = file.into_octets()?;
-            let message = Message::parse(&octets);
-            self.whole = Some((octets, message));
+    /// A header in which all fields of that name are.
+    fn fields(&self, name: &[u8]) -> Result<&'a [u8], Stop> {
+        match self.note(Kind::Fields).filter(|_| is_noted_field(name)) {
+            Some(fields) => Ok(fields),
+            None => Ok(self.read(Extent::Header)?.header()),
         }
-        self.whole.as_ref().ok_or(backend::Error::Unavailable)
     }
 }
 
+/// The day of a moment, in seconds since 1970.
+fn day_of(date: i64) -> Day {
+    let (year, month, day) = civil_day(date);
+    Day { year, month, day }
+}
+
 /// Compares days; time and zone are disregarded.
-fn compare(test: DateTest, (year, month, day): (i16, i8, i8), other: Day) -> bool {
-    let mine = Day { year, month, day };
+fn compare(test: DateTest, mine: Day, other: Day) -> bool {
     match test {
         DateTest::Before => mine < other,
         DateTest::On => mine == other,

@@ -1,0 +1,92 @@
+//! Pages of notes as octets. Pure.
+//!
+//! ```text
+//! page = form present *length *octets sum
+//! ```
+//!
+//! The sum runs over mailbox, kind and number of the page too, so that it is not taken for another one.
+
+use super::Key;
+use super::codec::{Reader, Writer, sum};
+use super::record::seed;
+use crate::mailbox::notes::{Kind, Page, PageNumber};
+
+/// What notes mean; another number when any kind is made in another way, so that old ones are not believed.
+const FORM: u64 = 1;
+
+/// A page as octets.
+pub(super) fn encode(key: &Key, kind: Kind, number: PageNumber, page: &Page) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.number(FORM);
+    out.number(page.present());
+    for note in page.notes() {
+        out.number(note.len() as u64);
+    }
+    for note in page.notes() {
+        out.octets(note);
+    }
+    out.sealed(seed_of(key, kind, number))
+}
+
+/// A page from octets; none if they are damaged, or of another page.
+pub(super) fn decode(key: &Key, kind: Kind, number: PageNumber, sealed: &[u8]) -> Option<Page> {
+    let mut from = Reader::open(sealed, seed_of(key, kind, number))?;
+    if from.number()? != FORM {
+        return None;
+    }
+    let present = from.number()?;
+    let mut lengths = Vec::with_capacity(present.count_ones() as usize);
+    for _ in 0..present.count_ones() {
+        lengths.push(usize::try_from(from.number()?).ok()?);
+    }
+    let notes = lengths.into_iter().map(|length| from.octets(length));
+    Page::from_parts(present, notes.collect::<Option<Vec<&[u8]>>>()?)
+}
+
+/// Binds octets to the page they are of.
+fn seed_of(key: &Key, kind: Kind, number: PageNumber) -> u64 {
+    let mailbox = [
+        u64::from(key.uid_validity.value()),
+        key.directory,
+        u64::from(kind.code()),
+        u64::from(number.value()),
+    ];
+    mailbox
+        .iter()
+        .fold(seed(&key.guid), |seed, part| sum(seed, &part.to_le_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mailbox::id::{Uid, UidValidity};
+
+    #[test]
+    fn pages_are_read_as_written_and_only_in_their_place() {
+        let key = Key {
+            guid: [7; 16],
+            uid_validity: UidValidity::new(5).unwrap(),
+            directory: 9,
+        };
+        let uid = |value| Uid::new(value).unwrap();
+        let number = PageNumber::of(uid(130));
+        let long = vec![b'x'; 1000];
+        let page = Page::default().with([(uid(130), b"a".as_slice()), (uid(191), &long)]);
+        let octets = encode(&key, Kind::Fields, number, &page);
+        assert_eq!(decode(&key, Kind::Fields, number, &octets), Some(page));
+        assert_eq!(decode(&key, Kind::Envelope, number, &octets), None);
+        let other = PageNumber::of(uid(1));
+        assert_eq!(decode(&key, Kind::Fields, other, &octets), None);
+        let moved = Key {
+            directory: 10,
+            ..key
+        };
+        assert_eq!(decode(&moved, Kind::Fields, number, &octets), None);
+        for at in 0..octets.len() {
+            let mut damaged = octets.clone();
+            damaged[at] ^= 1;
+            assert_eq!(decode(&key, Kind::Fields, number, &damaged), None, "{at}");
+            assert_eq!(decode(&key, Kind::Fields, number, &octets[..at]), None);
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Reading many messages, side by side.
+//!
+//! One thread more for each further processor helps, over all mailboxes: while one waits for a disk that hangs, others read alone. Files are
+//! opened by their names within `new/` and `cur/`, as last seen; one that is not there any more is looked for as any message that is opened.
+
+use super::compressed::{FIRST_OCTETS, Form};
+use super::open_mailbox::OpenMailbox;
+use super::spool::{Place, Spool};
+use crate::durable::Directory;
+use crate::mailbox::backend::{Extent, Mailbox, Reader, Reading, Result};
+use crate::mailbox::id::Uid;
+use crate::message::header;
+use rayon_core::{ThreadPool, ThreadPoolBuilder};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// How many messages a thread takes on at once.
+const STRIDE: usize = 8;
+
+/// Fewest messages for which another thread is worth its while.
+const WORTH_A_THREAD: usize = 4 * STRIDE;
+
+/// How much is read first where a header is wanted; most are smaller.
+const FIRST_READ_OCTETS: usize = 8 * 1024;
+
+/// Largest buffer that is used for one message after the other.
+const MAX_BUFFER_OCTETS: usize = 1024 * 1024;
+
+/// Threads that help others to read; they are started when they are first needed.
+#[derive(Debug)]
+pub(super) struct Helpers {
+    free: AtomicUsize,
+    pool: OnceLock<Option<ThreadPool>>,
+}
+
+impl Default for Helpers {
+    fn default() -> Self {
+        Self {
+            free: AtomicUsize::new(most_helpers()),
+            pool: OnceLock::new(),
+        }
+    }
+}
+
+/// How many threads beside the one that has the work make it quicker.
+fn most_helpers() -> usize {
+    thread::available_parallelism().map_or(0, |processors| processors.get() - 1)
+}
+
+impl Helpers {
+    /// Leave for one of the threads, until it is dropped; none if all are at work.
+    fn hire(&self) -> Option<Helper<'_>> {
+        self.free
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
+                free.checked_sub(1)
+            })
+            .ok()
+            .map(|_| Helper(self))
+    }
+
+    fn pool(&self) -> Option<&ThreadPool> {
+        let start = || {
+            ThreadPoolBuilder::new()
+                .num_threads(most_helpers())
+                .thread_name(|number| format!("reader{number}"))
+                .build()
+                .inspect_err(|error| tracing::debug!(%error, "readers_refused"))
+                .ok()
+        };
+        self.pool.get_or_init(start).as_ref()
+    }
+}
+
+/// Leave for a thread.
+struct Helper<'a>(&'a Helpers);
+
+impl Drop for Helper<'_> {
+    fn drop(&mut self) {
+        self.0.free.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// Messages to be read.
+struct Task<'a> {
+    mailbox: &'a OpenMailbox,
+    uids: &'a [Uid],
+    extent: Extent,
+    reader: &'a Reader<'a>,
+    /// The first that nobody has taken on.
+    next: AtomicUsize,
+}
+
+/// What a thread needs for reading.
+struct Desk {
+    new: Option<Directory>,
+    cur: Option<Directory>,
+    buffer: Vec<u8>,
+    /// Names of files, one after the other.
+    names: Vec<u8>,
+}
+
+/// A file's name, in the octets of [`Desk::names`].
+struct Named {
+    place: Place,
+    start: usize,
+    end: usize,
+}
+
+impl OpenMailbox {
+    /// See [`Mailbox::read_each`].
+    pub(super) fn read_many(&self, uids: &[Uid], extent: Extent, reader: &Reader<'_>) {
+        let task = Task {
+            mailbox: self,
+            uids,
+            extent,
+            reader,
+            next: AtomicUsize::new(0),
+        };
+        let helpers = &self.account.store.helpers;
+        let wanted = uids.len() / WORTH_A_THREAD;
+        let hired: Vec<Helper<'_>> = std::iter::from_fn(|| helpers.hire()).take(wanted).collect();
+        let pool = helpers.pool().filter(|_| !hired.is_empty());
+        let Some(pool) = pool else {
+            return task.work();
+        };
+        let span = tracing::Span::current();
+        // each has a thread to go to at once, so that nobody waits for one that hangs
+        pool.in_place_scope(|scope| {
+            for helper in hired {
+                let (task, span) = (&task, &span);
+                scope.spawn(move |_| {
+                    let _hired = helper;
+                    span.in_scope(|| task.work());
+                });
+            }
+            task.work();
+        });
+    }
+}
+
+impl Task<'_> {
+    /// Reads messages until all have been taken on.
+    fn work(&self) {
+        let mut desk = Desk::of(&self.mailbox.spool());
+        loop {
+            let from = self.next.fetch_add(STRIDE, Ordering::Relaxed);
+            let rest = self.uids.get(from..).unwrap_or_default();
+            let uids = rest.get(..STRIDE).unwrap_or(rest);
+            if uids.is_empty() {
+                return;
+            }
+            let named = self.look_up(uids, &mut desk.names);
+            for (at, (uid, named)) in uids.iter().zip(named).enumerate() {
+                self.read(from + at, *uid, named, &mut desk);
+            }
+        }
+    }
+
+    /// The names of files.
+    fn look_up(&self, uids: &[Uid], names: &mut Vec<u8>) -> Vec<Option<Named>> {
+        names.clear();
+        let files = self.mailbox.files();
+        let named = |uid: &Uid| {
+            let at = files.position(*uid)?;
+            let start = names.len();
+            names.extend_from_slice(files.name(at));
+            Some(Named {
+                place: files.place(at),
+                start,
+                end: names.len(),
+            })
+        };
+        uids.iter().map(named).collect()
+    }
+
+    /// Reads a message, by the name of its file if that is still right.
+    fn read(&self, at: usize, uid: Uid, named: Option<Named>, desk: &mut Desk) {
+        let found = named.and_then(|named| desk.read(&named, self.extent).ok().flatten());
+        if let Some(date) = found {
+            let octets = &desk.buffer;
+            (self.reader)(at, Ok(Reading { date, octets }));
+        } else {
+            match self.read_anew(uid) {
+                Ok((date, octets)) => (self.reader)(
+                    at,
+                    Ok(Reading {
+                        date,
+                        octets: &octets,
+                    }),
+                ),
+                Err(error) => (self.reader)(at, Err(error)),
+            }
+        }
+    }
+
+    /// Opens a message as any other, and tells of trouble.
+    fn read_anew(&self, uid: Uid) -> Result<(i64, Vec<u8>)> {
+        let date = self.mailbox.internal_date(uid)?;
+        let octets = match self.extent {
+            Extent::Date => Vec::new(),
+            Extent::Header | Extent::Whole => self.mailbox.message(uid)?.read_all()?,
+        };
+        Ok((date, octets))
+    }
+}
+
+impl Desk {
+    /// For a mailbox's directories.
+    fn of(spool: &Spool) -> Self {
+        let open = |place| Directory::open(spool.place(place)).ok();
+        Self {
+            new: open(Place::New),
+            cur: open(Place::Cur),
+            buffer: Vec::new(),
+            names: Vec::new(),
+        }
+    }
+
+    /// Reads a file into the buffer; returns its date, or none if it has to be read another way.
+    fn read(&mut self, named: &Named, extent: Extent) -> io::Result<Option<i64>> {
+        let directory = match named.place {
+            Place::New => &self.new,
+            Place::Cur => &self.cur,
+        };
+        let Some(directory) = directory else {
+            return Ok(None);
+        };
+        let name = self.names.get(named.start..named.end).unwrap_or_default();
+        if self.buffer.capacity() > MAX_BUFFER_OCTETS {
+            self.buffer = Vec::new();
+        }
+        self.buffer.clear();
+        if extent == Extent::Date {
+            return directory.modified(name);
+        }
+        let (file, about) = directory.open_file(name)?;
+        let stored = usize::try_from(about.size()).unwrap_or(usize::MAX);
+        let is_read = match extent {
+            Extent::Header => self.read_header(&file, stored)?,
+            Extent::Date | Extent::Whole => self.read_until(&file, stored)?,
+        };
+        let first = self.buffer.get(..FIRST_OCTETS).unwrap_or(&self.buffer);
+        Ok((is_read && Form::of(first) == Form::Plain).then(|| about.mtime()))
+    }
+
+    /// Reads until the header ends.
+    fn read_header(&mut self, file: &File, stored: usize) -> io::Result<bool> {
+        let mut wanted = FIRST_READ_OCTETS.min(stored);
+        loop {
+            let is_read = self.read_until(file, wanted)?;
+            let is_whole = header::octets(&self.buffer) < self.buffer.len();
+            if is_whole || wanted == stored || !is_read {
+                return Ok(is_read);
+            }
+            wanted = wanted.saturating_mul(4).min(stored);
+        }
+    }
+
+    /// Reads on until so many octets are there; false if the file ends before.
+    fn read_until(&mut self, file: &File, wanted: usize) -> io::Result<bool> {
+        let mut filled = self.buffer.len();
+        self.buffer.resize(wanted, 0);
+        while let Some(rest) = self
+            .buffer
+            .get_mut(filled..)
+            .filter(|rest| !rest.is_empty())
+        {
+            match file.read_at(rest, filled as u64) {
+                Ok(0) => {
+                    self.buffer.truncate(filled);
+                    return Ok(false);
+                }
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+}
