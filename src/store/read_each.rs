@@ -14,8 +14,8 @@ use rayon_core::{ThreadPool, ThreadPoolBuilder};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 /// How many messages a thread takes on at once.
@@ -35,6 +35,8 @@ const MAX_BUFFER_OCTETS: usize = 1024 * 1024;
 pub(super) struct Helpers {
     free: AtomicUsize,
     pool: OnceLock<Option<ThreadPool>>,
+    /// Buffers for the next ones who read, at most one for each processor.
+    buffers: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Default for Helpers {
@@ -42,6 +44,7 @@ impl Default for Helpers {
         Self {
             free: AtomicUsize::new(most_helpers()),
             pool: OnceLock::new(),
+            buffers: Mutex::default(),
         }
     }
 }
@@ -75,6 +78,25 @@ impl Helpers {
     }
 }
 
+impl Helpers {
+    /// A buffer; who takes one has it to himself.
+    fn take_buffer(&self) -> Vec<u8> {
+        self.buffers().pop().unwrap_or_default()
+    }
+
+    /// Keeps a buffer for others.
+    fn give_buffer(&self, buffer: Vec<u8>) {
+        let mut buffers = self.buffers();
+        if buffers.len() <= most_helpers() && buffer.len() <= MAX_BUFFER_OCTETS {
+            buffers.push(buffer);
+        }
+    }
+
+    fn buffers(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Leave for a thread.
 struct Helper<'a>(&'a Helpers);
 
@@ -98,7 +120,10 @@ struct Task<'a> {
 struct Desk {
     new: Option<Directory>,
     cur: Option<Directory>,
+    /// Larger than what is in it.
     buffer: Vec<u8>,
+    /// Octets in the buffer.
+    filled: usize,
     /// Names of files, one after the other.
     names: Vec<u8>,
 }
@@ -145,13 +170,14 @@ impl OpenMailbox {
 impl Task<'_> {
     /// Reads messages until all have been taken on.
     fn work(&self) {
-        let mut desk = Desk::of(&self.mailbox.spool());
+        let helpers = &self.mailbox.account.store.helpers;
+        let mut desk = Desk::new(&self.mailbox.spool(), helpers.take_buffer());
         loop {
             let from = self.next.fetch_add(STRIDE, Ordering::Relaxed);
             let rest = self.uids.get(from..).unwrap_or_default();
             let uids = rest.get(..STRIDE).unwrap_or(rest);
             if uids.is_empty() {
-                return;
+                return helpers.give_buffer(desk.buffer);
             }
             let named = self.look_up(uids, &mut desk.names);
             for (at, (uid, named)) in uids.iter().zip(named).enumerate() {
@@ -181,7 +207,7 @@ impl Task<'_> {
     fn read(&self, at: usize, uid: Uid, named: Option<Named>, desk: &mut Desk) {
         let found = named.and_then(|named| desk.read(&named, self.extent).ok().flatten());
         if let Some(date) = found {
-            let octets = &desk.buffer;
+            let octets = desk.octets();
             (self.reader)(at, Ok(Reading { date, octets }));
         } else {
             match self.read_anew(uid) {
@@ -210,14 +236,20 @@ impl Task<'_> {
 
 impl Desk {
     /// For a mailbox's directories.
-    fn of(spool: &Spool) -> Self {
+    fn new(spool: &Spool, buffer: Vec<u8>) -> Self {
         let open = |place| Directory::open(spool.place(place)).ok();
         Self {
             new: open(Place::New),
             cur: open(Place::Cur),
-            buffer: Vec::new(),
+            buffer,
+            filled: 0,
             names: Vec::new(),
         }
+    }
+
+    /// What was read.
+    fn octets(&self) -> &[u8] {
+        self.buffer.get(..self.filled).unwrap_or_default()
     }
 
     /// Reads a file into the buffer; returns its date, or none if it has to be read another way.
@@ -230,10 +262,10 @@ impl Desk {
             return Ok(None);
         };
         let name = self.names.get(named.start..named.end).unwrap_or_default();
-        if self.buffer.capacity() > MAX_BUFFER_OCTETS {
+        if self.buffer.len() > MAX_BUFFER_OCTETS {
             self.buffer = Vec::new();
         }
-        self.buffer.clear();
+        self.filled = 0;
         if extent == Extent::Date {
             return directory.modified(name);
         }
@@ -243,7 +275,8 @@ impl Desk {
             Extent::Header => self.read_header(&file, stored)?,
             Extent::Date | Extent::Whole => self.read_until(&file, stored)?,
         };
-        let first = self.buffer.get(..FIRST_OCTETS).unwrap_or(&self.buffer);
+        let octets = self.octets();
+        let first = octets.get(..FIRST_OCTETS).unwrap_or(octets);
         Ok((is_read && Form::of(first) == Form::Plain).then(|| about.mtime()))
     }
 
@@ -252,7 +285,7 @@ impl Desk {
         let mut wanted = FIRST_READ_OCTETS.min(stored);
         loop {
             let is_read = self.read_until(file, wanted)?;
-            let is_whole = header::octets(&self.buffer) < self.buffer.len();
+            let is_whole = header::octets(self.octets()) < self.filled;
             if is_whole || wanted == stored || !is_read {
                 return Ok(is_read);
             }
@@ -262,19 +295,14 @@ impl Desk {
 
     /// Reads on until so many octets are there; false if the file ends before.
     fn read_until(&mut self, file: &File, wanted: usize) -> io::Result<bool> {
-        let mut filled = self.buffer.len();
-        self.buffer.resize(wanted, 0);
-        while let Some(rest) = self
-            .buffer
-            .get_mut(filled..)
-            .filter(|rest| !rest.is_empty())
-        {
-            match file.read_at(rest, filled as u64) {
-                Ok(0) => {
-                    self.buffer.truncate(filled);
-                    return Ok(false);
-                }
-                Ok(read) => filled += read,
+        if self.buffer.len() < wanted {
+            self.buffer.resize(wanted, 0);
+        }
+        while self.filled < wanted {
+            let room = self.buffer.get_mut(self.filled..wanted).unwrap_or_default();
+            match file.read_at(room, self.filled as u64) {
+                Ok(0) => return Ok(false),
+                Ok(read) => self.filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

@@ -112,6 +112,18 @@ impl<'a> Read<'a> {
             .get_or_init(|| Message::parse(self.reading.octets))
     }
 
+    /// Octets in wire form of a message that was read as a whole.
+    fn size(&self) -> u64 {
+        match self.message.get() {
+            Some(Message { root }) => root.header_octets + root.body_octets,
+            None => {
+                let mut state = CrlfState::default();
+                state.feed(self.octets());
+                state.octets()
+            }
+        }
+    }
+
     /// The day of the Date field.
     pub(super) fn sent_day(&self) -> Option<Day> {
         let value = header::value(self.header(), b"Date")?;
@@ -127,11 +139,7 @@ impl<'a> Read<'a> {
         let mut note = Vec::new();
         match kind {
             Kind::InternalDate => note.extend(self.date().to_le_bytes()),
-            Kind::Size => {
-                let mut state = CrlfState::default();
-                state.feed(self.octets());
-                note.extend(state.octets().to_le_bytes());
-            }
+            Kind::Size => note.extend(self.size().to_le_bytes()),
             Kind::SentDay => {
                 if let Some(Day { year, month, day }) = self.sent_day() {
                     note.extend(year.to_le_bytes());
@@ -188,8 +196,10 @@ pub(super) struct Notebook {
 }
 
 impl Notebook {
-    /// For notes of these kinds.
-    pub(super) const fn new(kinds: Vec<Kind>) -> Self {
+    /// For notes of these kinds, in this order: first those that tell what the others need not find out again.
+    pub(super) fn new(mut kinds: Vec<Kind>) -> Self {
+        kinds.sort_unstable_by(|one, other| other.cmp(one));
+        kinds.dedup();
         Self {
             kinds,
             sheets: BTreeMap::new(),
@@ -317,6 +327,9 @@ mod tests {
             note(Kind::Fields),
             b"Date: Wed, 01 Nov 2023 10:00:00 +0100\r\nSubject: a\r\n b\r\n\r\n"
         );
+        // the structure tells it as well
+        read.message();
+        assert_eq!(size(&note(Kind::Size)), Some(message.len() as u64 + 7));
         let of_header = Read::new(reading, Extent::Header);
         assert_eq!(of_header.note(Kind::Size), None);
         assert!(of_header.note(Kind::Envelope).is_some());

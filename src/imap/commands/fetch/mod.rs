@@ -38,7 +38,7 @@ use plan::{Plan, has_octets, is_whole};
 use section::{Answer, Transfer, answer};
 use std::collections::VecDeque;
 
-/// Most messages looked at on disk in one piece: a piece without much output ends too.
+/// Most messages read in one piece: a piece without much output ends too.
 const MAX_MESSAGES_A_PIECE: usize = 256;
 
 /// Most messages of one command that may fail before the command does.
@@ -341,8 +341,8 @@ impl FetchCursor {
                 Some(mut noted) => {
                     let advanced = self.advance_noted(&mut noted, selected, dialect, out);
                     self.noted = Some(noted);
-                    let (looked_up, other) = advanced?;
-                    begun += looked_up;
+                    let (read, other) = advanced?;
+                    begun += read;
                     other
                 }
                 None => {

@@ -58,33 +58,23 @@ struct Ready {
 impl Noted {
     /// Finds how items are answered; none if one of them needs more than what is noted.
     pub(super) fn new(items: &[FetchItem], utf8: bool) -> Option<Self> {
-        let mut kinds = Vec::new();
-        let mut place = |kind| {
-            kinds
-                .iter()
-                .position(|known| *known == kind)
-                .unwrap_or_else(|| {
-                    kinds.push(kind);
-                    kinds.len() - 1
-                })
-        };
-        let answers = items
-            .iter()
-            .map(|item| {
-                Some(match item {
-                    FetchItem::Uid | FetchItem::Flags | FetchItem::ModSeq => NotedAnswer::Known,
-                    FetchItem::InternalDate => NotedAnswer::Date(place(Kind::InternalDate)),
-                    FetchItem::Rfc822Size => NotedAnswer::Size(place(Kind::Size)),
-                    FetchItem::BodySection { section, .. } => {
-                        let names = noted_fields(section)?;
-                        NotedAnswer::Fields(place(Kind::Fields), names)
-                    }
-                    item => NotedAnswer::Note(place(sent_as_noted(item, utf8)?)),
-                })
+        let kinds = items.iter().filter_map(|item| kind_of(item, utf8));
+        let book = Notebook::new(kinds.collect());
+        let answers = items.iter().map(|item| {
+            let place = kind_of(item, utf8).and_then(|kind| book.place(kind));
+            Some(match (item, place) {
+                (FetchItem::Uid | FetchItem::Flags | FetchItem::ModSeq, _) => NotedAnswer::Known,
+                (FetchItem::InternalDate, Some(place)) => NotedAnswer::Date(place),
+                (FetchItem::Rfc822Size, Some(place)) => NotedAnswer::Size(place),
+                (FetchItem::BodySection { section, .. }, Some(place)) => {
+                    NotedAnswer::Fields(place, noted_fields(section)?)
+                }
+                (_, place) => NotedAnswer::Note(place?),
             })
-            .collect::<Option<Vec<_>>>()?;
-        (!kinds.is_empty()).then(|| Self {
-            book: Notebook::new(kinds),
+        });
+        let answers = answers.collect::<Option<Vec<_>>>()?;
+        (!book.is_empty()).then_some(Self {
+            book,
             answers,
             ready: VecDeque::new(),
         })
@@ -95,8 +85,12 @@ impl Noted {
         !self.ready.is_empty()
     }
 
-    /// Looks up messages and reads those about which something is missing. Returns why some of them cannot be answered.
-    fn prepare(&mut self, messages: &[(SeqNum, Uid)], selected: &Selected) -> Vec<backend::Error> {
+    /// Looks up messages and reads those about which something is missing. Returns how many were read, and why some cannot be answered.
+    fn prepare(
+        &mut self,
+        messages: &[(SeqNum, Uid)],
+        selected: &Selected,
+    ) -> (usize, Vec<backend::Error>) {
         let mailbox = &*selected.mailbox;
         let mut troubles = Vec::new();
         let (mut there, mut known) = (Vec::with_capacity(messages.len()), Vec::new());
@@ -134,7 +128,7 @@ impl Noted {
                 sheet,
             });
         }
-        troubles
+        (missing.len(), troubles)
     }
 
     /// Reads messages and notes what is found. Returns those that could not be read.
@@ -163,7 +157,7 @@ impl Noted {
 }
 
 impl FetchCursor {
-    /// Answers messages from notes, as many as there is room for. Returns how many were looked up, and the message that must be answered
+    /// Answers messages from notes, as many as there is room for. Returns how many were read, and the message that must be answered
     /// another way next.
     ///
     /// # Errors
@@ -175,13 +169,14 @@ impl FetchCursor {
         dialect: Dialect,
         out: &mut Vec<u8>,
     ) -> Result<(usize, Option<(SeqNum, Uid)>), CommandError> {
-        let mut looked_up = 0;
+        let mut read = 0;
         if !noted.is_ready() {
             let ahead = self.messages.as_slice();
             let batch = ahead.get(..BATCH).unwrap_or(ahead).to_vec();
-            looked_up = batch.len();
-            self.messages.nth(looked_up.saturating_sub(1));
-            for error in noted.prepare(&batch, selected) {
+            self.messages.nth(batch.len().saturating_sub(1));
+            let (missing, troubles) = noted.prepare(&batch, selected);
+            read = missing;
+            for error in troubles {
                 self.troubles.note(error)?;
             }
         }
@@ -216,7 +211,7 @@ impl FetchCursor {
         if self.plan.mod_seq {
             selected.hears_of(highest);
         }
-        Ok((looked_up, other))
+        Ok((read, other))
     }
 }
 
@@ -312,17 +307,20 @@ fn push_fields(item: &FetchItem, note: &[u8], names: &FieldNames, writer: &mut F
     writer.octets(item, windowed(&selected, window));
 }
 
-/// The kind of note that an item is answered with as it stands.
-const fn sent_as_noted(item: &FetchItem, utf8: bool) -> Option<Kind> {
-    Some(match (item, utf8) {
-        (FetchItem::Envelope, false) => Kind::Envelope,
-        (FetchItem::Envelope, true) => Kind::EnvelopeUtf8,
-        (FetchItem::Body, false) => Kind::Body,
-        (FetchItem::Body, true) => Kind::BodyUtf8,
-        (FetchItem::BodyStructure, false) => Kind::BodyStructure,
-        (FetchItem::BodyStructure, true) => Kind::BodyStructureUtf8,
-        _ => return None,
-    })
+/// The kind of note that an item is answered from; none if there is none, or none is needed.
+fn kind_of(item: &FetchItem, utf8: bool) -> Option<Kind> {
+    match (item, utf8) {
+        (FetchItem::InternalDate, _) => Some(Kind::InternalDate),
+        (FetchItem::Rfc822Size, _) => Some(Kind::Size),
+        (FetchItem::Envelope, false) => Some(Kind::Envelope),
+        (FetchItem::Envelope, true) => Some(Kind::EnvelopeUtf8),
+        (FetchItem::Body, false) => Some(Kind::Body),
+        (FetchItem::Body, true) => Some(Kind::BodyUtf8),
+        (FetchItem::BodyStructure, false) => Some(Kind::BodyStructure),
+        (FetchItem::BodyStructure, true) => Some(Kind::BodyStructureUtf8),
+        (FetchItem::BodySection { section, .. }, _) => noted_fields(section).map(|_| Kind::Fields),
+        _ => None,
+    }
 }
 
 /// The names of header fields, if all of them are noted.

@@ -42,7 +42,10 @@ const MAX_MESSAGES_A_PIECE: usize = 65_536;
 /// Most tests that are made without a thread of the volume: so many take some hundredths of a second.
 const MAX_TESTS_AT_ONCE: usize = 4_000_000;
 
-/// Messages of one piece of which something may be read.
+/// Messages of one piece where what is noted about them may decide.
+const MAX_NOTED_A_PIECE: usize = 8_192;
+
+/// Messages of one piece of which something is read.
 const MAX_FILES_A_PIECE: usize = 256;
 
 /// Octets of messages after which a piece ends.
@@ -221,10 +224,10 @@ impl SearchCursor {
         let most = if self.in_memory {
             MAX_MESSAGES_A_PIECE
         } else {
-            MAX_FILES_A_PIECE
+            MAX_NOTED_A_PIECE
         };
-        let (mut looked_at, mut octets) = (0, 0);
-        while looked_at < most && octets < MAX_OCTETS_A_PIECE {
+        let (mut looked_at, mut read, mut octets) = (0, 0, 0);
+        while looked_at < most && read < MAX_FILES_A_PIECE && octets < MAX_OCTETS_A_PIECE {
             let together = self.together();
             let group: Vec<Facts> = std::iter::from_fn(|| self.next(selected, dialect))
                 .take(together)
@@ -234,6 +237,7 @@ impl SearchCursor {
             }
             looked_at += group.len();
             let examined = examine(&self.program, &group, &*selected.mailbox);
+            read += examined.read;
             octets += examined.octets;
             self.take_up(&group, examined.outcomes)?;
         }

@@ -205,8 +205,6 @@ impl Program {
     pub(super) fn kinds(&self) -> Vec<Kind> {
         let mut kinds = Vec::new();
         self.collect_kinds(&mut kinds);
-        kinds.sort_unstable();
-        kinds.dedup();
         kinds
     }
 

@@ -55,7 +55,9 @@ impl Facts {
 pub(super) struct Examined {
     /// Which of them meet the condition, in their order.
     pub(super) outcomes: Vec<backend::Result<bool>>,
-    /// How many octets were read.
+    /// How many messages were read, and how many octets of them.
+    pub(super) read: usize,
+    /// See there.
     pub(super) octets: u64,
 }
 
@@ -96,19 +98,38 @@ pub(super) fn examine(program: &Program, all: &[Facts], mailbox: &dyn Mailbox) -
             }
         });
     }
-    let mut octets = 0;
+    let mut examined = Examined {
+        outcomes,
+        read: 0,
+        octets: 0,
+    };
     // headers first: mostly they decide
     for extent in [Extent::Date, Extent::Header, Extent::Whole] {
         let now: Vec<(usize, &Facts)> = lacking
             .extract_if(.., |(least, _)| *least <= extent)
             .filter_map(|(_, at)| Some((at, all.get(at)?)))
             .collect();
-        if now.is_empty() {
-            continue;
+        if !now.is_empty() {
+            lacking.extend(examined.read(program, &now, extent, &mut book, mailbox));
         }
-        let uids: Vec<Uid> = now.iter().map(|(_, facts)| facts.uid).collect();
+    }
+    examined
+}
+
+impl Examined {
+    /// Reads messages, which come with their places, and tests them. Returns those of which more must be read.
+    fn read(
+        &mut self,
+        program: &Program,
+        messages: &[(usize, &Facts)],
+        extent: Extent,
+        book: &mut Notebook,
+        mailbox: &dyn Mailbox,
+    ) -> Vec<(Extent, usize)> {
+        let uids: Vec<Uid> = messages.iter().map(|(_, facts)| facts.uid).collect();
+        self.read += uids.len();
         let results = book.read(&uids, extent, mailbox, |at, read| {
-            let (_, facts) = now.get(at)?;
+            let (_, facts) = messages.get(at)?;
             let subject = Subject {
                 mailbox,
                 facts,
@@ -117,12 +138,13 @@ pub(super) fn examine(program: &Program, all: &[Facts], mailbox: &dyn Mailbox) -
             };
             Some((subject.meets(program), read.octets().len() as u64))
         });
-        for ((at, _), result) in now.iter().zip(results) {
-            let (outcome, read) = match result {
+        let mut lacking = Vec::new();
+        for ((at, _), result) in messages.iter().zip(results) {
+            let (outcome, octets) = match result {
                 Ok(found) => found.unwrap_or((Ok(false), 0)),
                 Err(error) => (Err(Stop::Failed(error)), 0),
             };
-            octets += read;
+            self.octets += octets;
             let outcome = match outcome {
                 Ok(meets) => Ok(meets),
                 Err(Stop::Failed(error)) => Err(error),
@@ -131,12 +153,12 @@ pub(super) fn examine(program: &Program, all: &[Facts], mailbox: &dyn Mailbox) -
                     continue;
                 }
             };
-            if let Some(place) = outcomes.get_mut(*at) {
+            if let Some(place) = self.outcomes.get_mut(*at) {
                 *place = outcome;
             }
         }
+        lacking
     }
-    Examined { outcomes, octets }
 }
 
 /// A message that is tested.
