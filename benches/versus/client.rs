@@ -1,12 +1,12 @@
 //! A client that costs little: blocking sockets, no parsing beyond what is needed to find the end of an answer.
 
 use super::any_certificate::AnyCertificate;
-use std::io::{self, Read, Write};
+use super::stream::Stream;
+use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{self, ClientConfig, ClientConnection, StreamOwned};
+use tokio_rustls::rustls::{self, ClientConfig};
 
 /// Settings of all TLS connections; without resumption, so that every login pays for its handshake.
 pub fn tls_config() -> Arc<ClientConfig> {
@@ -21,42 +21,23 @@ pub fn tls_config() -> Arc<ClientConfig> {
     Arc::new(config)
 }
 
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
-}
-
 /// One connection.
 pub struct Client {
     stream: Stream,
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
+    /// Finds the end of a POP3 answer of many lines.
+    end: memchr::memmem::Finder<'static>,
     tag: u32,
-    pub received: u64,
 }
 
 impl Client {
     pub fn connect(port: u16, tls: Option<&Arc<ClientConfig>>) -> io::Result<Self> {
         let socket = TcpStream::connect(("127.0.0.1", port))?;
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(Duration::from_secs(120)))?;
-        let stream = match tls {
-            None => Stream::Plain(socket),
-            Some(config) => {
-                let name = ServerName::try_from("localhost").unwrap();
-                let connection =
-                    ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-                Stream::Tls(Box::new(StreamOwned::new(connection, socket)))
-            }
-        };
+        socket.set_read_timeout(Some(Duration::from_secs(300)))?;
         let mut client = Self {
-            stream,
-            buffer: vec![0; 4096],
-            start: 0,
-            end: 0,
+            stream: Stream::new(socket, tls)?,
+            end: memchr::memmem::Finder::new(b"\r\n.\r\n"),
             tag: 0,
-            received: 0,
         };
         client.line()?;
         Ok(client)
@@ -80,98 +61,54 @@ impl Client {
     }
 
     pub fn write(&mut self, octets: &[u8]) -> io::Result<()> {
-        match &mut self.stream {
-            Stream::Plain(socket) => socket.write_all(octets),
-            Stream::Tls(stream) => stream.write_all(octets).and_then(|()| stream.flush()),
-        }
+        self.stream.write(octets)
     }
 
-    fn fill(&mut self) -> io::Result<()> {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        }
-        if self.end == self.buffer.len() {
-            if self.start > 0 {
-                self.buffer.copy_within(self.start..self.end, 0);
-                self.end -= self.start;
-                self.start = 0;
-            } else {
-                let size = (self.buffer.len() * 2).max(65_536);
-                self.buffer.resize(size, 0);
+    /// Where the next line ends: its length with the line feed.
+    fn line_octets(&mut self) -> io::Result<usize> {
+        let mut searched = 0;
+        loop {
+            let filled = self.stream.input.filled();
+            if let Some(at) = memchr::memchr(b'\n', &filled[searched..]) {
+                return Ok(searched + at + 1);
             }
+            searched = filled.len();
+            self.stream.fill()?;
         }
-        let room = &mut self.buffer[self.end..];
-        let read = match &mut self.stream {
-            Stream::Plain(socket) => socket.read(room)?,
-            Stream::Tls(stream) => stream.read(room)?,
-        };
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.end += read;
-        self.received += read as u64;
-        Ok(())
     }
 
     /// Reads one line and returns it without its end.
     pub fn line(&mut self) -> io::Result<String> {
-        let mut searched = 0;
-        loop {
-            if let Some(at) = memchr::memchr(b'\n', &self.buffer[self.start + searched..self.end]) {
-                let end = self.start + searched + at;
-                let line = String::from_utf8_lossy(&self.buffer[self.start..end])
-                    .trim_end()
-                    .to_owned();
-                self.start = end + 1;
-                return Ok(line);
-            }
-            searched = self.end - self.start;
-            self.fill()?;
-        }
+        let octets = self.line_octets()?;
+        let line = String::from_utf8_lossy(&self.stream.input.filled()[..octets])
+            .trim_end()
+            .to_owned();
+        self.stream.input.consume(octets);
+        Ok(line)
     }
 
-    /// Throws octets away until a line begins with `mark`; returns that line. Literals are skipped by their length, so that no message
-    /// can look like an answer.
-    fn skip_to(&mut self, mark: &[u8]) -> io::Result<String> {
+    /// Throws octets away until a line begins with `mark`; returns that line and how many octets went before. Literals are skipped by their
+    /// length, so that no message can look like an answer.
+    fn skip_to(&mut self, mark: &[u8]) -> io::Result<(String, u64)> {
+        let mut before = 0;
         loop {
-            let mut searched = 0;
-            let line_end = loop {
-                if let Some(at) =
-                    memchr::memchr(b'\n', &self.buffer[self.start + searched..self.end])
-                {
-                    break self.start + searched + at;
-                }
-                searched = self.end - self.start;
-                self.fill()?;
-            };
-            let line = &self.buffer[self.start..line_end];
+            let octets = self.line_octets()?;
+            let line = &self.stream.input.filled()[..octets];
             if line.starts_with(mark) {
-                let text = String::from_utf8_lossy(line).trim_end().to_owned();
-                self.start = line_end + 1;
-                return Ok(text);
+                return Ok((self.line()?, before));
             }
             let literal = literal_octets(line);
-            self.start = line_end + 1;
+            self.stream.input.consume(octets);
+            before += octets as u64;
             if let Some(octets) = literal {
-                self.skip(octets)?;
+                self.stream.skip(octets)?;
+                before += octets as u64;
             }
         }
     }
 
-    fn skip(&mut self, mut octets: usize) -> io::Result<()> {
-        loop {
-            let here = octets.min(self.end - self.start);
-            self.start += here;
-            octets -= here;
-            if octets == 0 {
-                return Ok(());
-            }
-            self.fill()?;
-        }
-    }
-
-    /// Sends an IMAP command and skips to its end, which must be OK.
-    pub fn command(&mut self, text: &str) -> io::Result<String> {
+    /// Sends an IMAP command and skips to its end, which must be OK; returns how many octets the answer had.
+    pub fn command(&mut self, text: &str) -> io::Result<u64> {
         let tag = self.send(text)?;
         self.finish(&tag)
     }
@@ -184,11 +121,11 @@ impl Client {
         Ok(tag)
     }
 
-    /// Skips to the end of a command, which must be OK.
-    pub fn finish(&mut self, tag: &str) -> io::Result<String> {
-        let line = self.skip_to(format!("{tag} ").as_bytes())?;
+    /// Skips to the end of a command, which must be OK; returns how many octets went before.
+    pub fn finish(&mut self, tag: &str) -> io::Result<u64> {
+        let (line, octets) = self.skip_to(format!("{tag} ").as_bytes())?;
         if line[tag.len() + 1..].starts_with("OK") {
-            Ok(line)
+            Ok(octets)
         } else {
             Err(io::Error::other(line))
         }
@@ -196,7 +133,7 @@ impl Client {
 
     /// Skips to a line that begins so.
     pub fn wait_for(&mut self, mark: &str) -> io::Result<String> {
-        self.skip_to(mark.as_bytes())
+        self.skip_to(mark.as_bytes()).map(|(line, _)| line)
     }
 
     /// One line of POP3, which must be +OK.
@@ -209,41 +146,41 @@ impl Client {
         }
     }
 
-    /// The rest of a POP3 answer of many lines, counted, to the final dot.
+    /// Skips the rest of a POP3 answer of many lines to its final dot; returns how many octets it had before that.
     pub fn pop3_lines(&mut self) -> io::Result<u64> {
-        let mut lines = 0;
+        const END: &[u8] = b"\r\n.\r\n";
+        // an empty answer is a dot right away
+        while self.stream.input.filled().len() < 3 {
+            self.stream.fill()?;
+        }
+        if self.stream.input.filled().starts_with(&END[2..]) {
+            self.stream.input.consume(3);
+            return Ok(0);
+        }
+        let mut octets = 0;
         loop {
-            let mut searched = 0;
-            let end = loop {
-                if let Some(at) =
-                    memchr::memchr(b'\n', &self.buffer[self.start + searched..self.end])
-                {
-                    break self.start + searched + at;
-                }
-                searched = self.end - self.start;
-                self.fill()?;
-            };
-            let last = &self.buffer[self.start..=end] == b".\r\n";
-            self.start = end + 1;
-            if last {
-                return Ok(lines);
+            let filled = self.stream.input.filled();
+            if let Some(at) = self.end.find(filled) {
+                self.stream.input.consume(at + END.len());
+                return Ok(octets + at as u64 + 2);
             }
-            lines += 1;
+            // the end may have begun
+            let sure = filled.len().saturating_sub(END.len() - 1);
+            octets += sure as u64;
+            self.stream.input.consume(sure);
+            self.stream.fill()?;
         }
     }
 
     /// Gives up memory between uses, for thousands of idle connections.
     pub fn shrink(&mut self) {
-        if self.start == self.end {
-            self.buffer = vec![0; 256];
-            (self.start, self.end) = (0, 0);
-        }
+        self.stream.shrink();
     }
 }
 
-/// The octets announced at the end of a line, `{n}` before CR.
+/// The octets announced at the end of a line, `{n}` before its end.
 fn literal_octets(line: &[u8]) -> Option<usize> {
-    let inner = line.strip_suffix(b"\r")?.strip_suffix(b"}")?;
+    let inner = line.strip_suffix(b"}\r\n")?;
     let open = memchr::memrchr(b'{', inner)?;
     std::str::from_utf8(&inner[open + 1..]).ok()?.parse().ok()
 }

@@ -1,10 +1,12 @@
 //! restante beside Dovecot: both on copies of the same generated spool, each workload on both in turn, median ratios.
 //!
 //! ```sh
-//! cargo bench --bench versus -- [--quick] [--pairs N] [--rows TEXT] [--root DIR] [--json FILE] [--no-dovecot]
+//! cargo bench --bench versus -- --help
 //! ```
 //!
-//! Needs Debian's dovecot-imapd and dovecot-pop3d; installs nothing. Everything is on loopback and below one directory.
+//! Needs Debian's dovecot-imapd and dovecot-pop3d; installs nothing. Everything is on loopback and below one directory, and for rows where
+//! syncs decide below one on a tmpfs too. CPU time is that of all threads or processes during the measured part, those that ended included;
+//! memory is the proportional share of all processes of a server at its end, with its connections still open.
 #![allow(
     missing_docs,
     clippy::pedantic,
@@ -25,6 +27,7 @@
     missing_debug_implementations,
     clippy::too_many_lines,
     clippy::panic,
+    clippy::exit,
     clippy::needless_pass_by_ref_mut,
     reason = "a program for the terminal, ended by the first error"
 )]
@@ -32,25 +35,36 @@
 #[path = "../../tests/support/any_certificate.rs"]
 mod any_certificate;
 mod client;
+mod growth;
+mod measure;
+mod options;
+mod process;
 #[path = "../../tests/support/random.rs"]
 mod random;
+mod report;
 mod server;
 mod spool;
+mod stream;
+mod tmpfs;
 mod workloads;
 
+use measure::Measured;
+use options::Options;
+use report::Values;
 use server::{Server, Which};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
+use tmpfs::Tmpfs;
 use tokio_rustls::rustls::ClientConfig;
-use workloads::{Better, Measured, ROWS, Row};
+use workloads::{ROWS, Row};
 
 pub const PASSWORD: &str = "benchmark";
-/// Accounts on each server.
-pub const USERS: usize = 1000;
+/// Accounts that rows on a tmpfs need.
+const TMPFS_USERS: usize = 16;
 
 /// What the workloads share.
 pub struct Context {
-    pub root: PathBuf,
     pub seed: u64,
     /// Messages of the large mailbox.
     pub many: u64,
@@ -73,52 +87,43 @@ impl Context {
     pub fn tenth(&self) -> u64 {
         self.many / 10
     }
+
+    /// Accounts on each server.
+    pub fn users(&self) -> usize {
+        self.scaled(1000) as usize
+    }
 }
 
-struct Options {
-    pairs: usize,
-    rows: Option<String>,
-    json: Option<PathBuf>,
-    dovecot: bool,
+/// The two servers, on one file system.
+struct Pair {
+    ours: Server,
+    theirs: Option<Server>,
 }
 
-fn main() -> std::io::Result<()> {
-    let mut context = Context {
-        root: std::env::temp_dir().join("restante-versus"),
-        seed: 1,
-        many: 100_000,
-        some: 5_000,
-        quick: false,
+impl Pair {
+    fn new(options: &Options, root: &Path, users: usize) -> io::Result<Self> {
+        let theirs = || Server::new(Which::Dovecot, options, root, users);
+        Ok(Self {
+            ours: Server::new(Which::Restante, options, root, users)?,
+            theirs: options.dovecot.then(theirs).transpose()?,
+        })
+    }
+}
+
+fn main() -> io::Result<()> {
+    let options = Options::read();
+    let (many, some) = if options.quick {
+        (10_000, 500)
+    } else {
+        (100_000, 5_000)
+    };
+    let context = Context {
+        seed: options.seed,
+        many,
+        some,
+        quick: options.quick,
         tls: client::tls_config(),
     };
-    let mut options = Options {
-        pairs: 5,
-        rows: None,
-        json: None,
-        dovecot: true,
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || {
-            arguments
-                .next()
-                .unwrap_or_else(|| panic!("{argument} needs a value"))
-        };
-        match argument.as_str() {
-            "--quick" => {
-                (context.quick, context.many, context.some, options.pairs) = (true, 10_000, 500, 2)
-            }
-            "--pairs" => options.pairs = value().parse().unwrap(),
-            "--rows" => options.rows = Some(value()),
-            "--root" => context.root = value().into(),
-            "--json" => options.json = Some(value().into()),
-            "--seed" => context.seed = value().parse().unwrap(),
-            "--no-dovecot" => options.dovecot = false,
-            // what `cargo bench` and `cargo test --benches` add
-            "--bench" => {}
-            other => panic!("unknown argument {other}"),
-        }
-    }
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
     rustix::process::setrlimit(
         rustix::process::Resource::Nofile,
@@ -127,11 +132,14 @@ fn main() -> std::io::Result<()> {
             maximum: limit,
         },
     )?;
-    std::fs::create_dir_all(&context.root)?;
+    std::fs::create_dir_all(&options.root)?;
     // after an error, logs and configurations stay until the next run for whoever looks for the cause
-    clear(&context.root);
-    compare(&context, &options)?;
-    clear(&context.root);
+    clear(&options.root);
+    let failed = compare(&context, &options)?;
+    if failed > 0 {
+        return Err(io::Error::other(format!("{failed} rows gave no figure")));
+    }
+    clear(&options.root);
     Ok(())
 }
 
@@ -141,113 +149,97 @@ fn clear(root: &Path) {
     }
 }
 
-/// All values of one row.
-struct Values {
-    row: &'static Row,
-    ours: Vec<Measured>,
-    theirs: Vec<Measured>,
-}
-
-fn compare(context: &Context, options: &Options) -> std::io::Result<()> {
-    let wanted = |row: &&Row| {
-        options
-            .rows
-            .as_ref()
-            .is_none_or(|text| row.name.to_lowercase().contains(&text.to_lowercase()))
-    };
-    let mut ours = Server::new(Which::Restante, &context.root, USERS)?;
-    let mut theirs = if options.dovecot {
-        Some(Server::new(Which::Dovecot, &context.root, USERS)?)
+/// Runs all rows that are wanted; returns how many of them failed.
+fn compare(context: &Context, options: &Options) -> io::Result<usize> {
+    let wanted: Vec<_> = ROWS
+        .iter()
+        .flat_map(|row| {
+            let again = row.syncs_decide && !options.without_tmpfs;
+            let on_tmpfs = again.then(|| (row, format!("{}, tmpfs", row.name), true));
+            std::iter::once((row, row.name.to_owned(), false)).chain(on_tmpfs)
+        })
+        .filter(|(_, name, _)| options.wants(name))
+        .collect();
+    let mut disk = Pair::new(options, &options.root, context.users())?;
+    let tmpfs = if wanted.iter().any(|(_, _, on_tmpfs)| *on_tmpfs) {
+        find_tmpfs(options)?
     } else {
         None
     };
-    println!(
-        "{:42} {:>11} {:>11} {:>8} {:>17} {:>7}  {:>13}",
-        "workload", "restante", "Dovecot", "ratio", "spread", "goal", "server CPU s"
-    );
-    let mut all = Vec::new();
-    for row in ROWS.iter().filter(wanted) {
-        let mut values = Values {
-            row,
-            ours: Vec::new(),
-            theirs: Vec::new(),
+    let mut memory = match &tmpfs {
+        Some(tmpfs) => Some(Pair::new(options, &tmpfs.root, TMPFS_USERS)?),
+        None => None,
+    };
+    report::print_head();
+    let (mut all, mut failed) = (Vec::new(), 0);
+    for (row, name, on_tmpfs) in wanted {
+        let pair = if on_tmpfs {
+            memory.as_mut()
+        } else {
+            Some(&mut disk)
         };
-        for _ in 0..options.pairs {
-            values.ours.push(run(row, context, &mut ours)?);
-            if let Some(theirs) = &mut theirs {
-                values.theirs.push(run(row, context, theirs)?);
+        let Some(pair) = pair else { continue };
+        match run_row(context, options, row, name, pair) {
+            Ok(values) => {
+                report::print_row(&values);
+                all.push(values);
+            }
+            Err(error) => {
+                eprintln!("{error}");
+                failed += 1;
             }
         }
-        print_row(&values);
-        all.push(values);
     }
+    // servers before the directory they lie in
+    drop(memory);
+    drop(tmpfs);
+    let growth = growth::run(context, options, &mut disk)?;
+    report::print_growth(&growth);
     if let Some(path) = &options.json {
-        let rows: Vec<_> = all.iter().map(to_json).collect();
-        std::fs::write(path, serde_json::to_string_pretty(&rows)?)?;
+        let json = report::to_json(&all, &growth);
+        std::fs::write(path, serde_json::to_string_pretty(&json)?)?;
     }
-    Ok(())
+    Ok(failed)
+}
+
+/// A place in memory; without one that was asked for, only a remark.
+fn find_tmpfs(options: &Options) -> io::Result<Option<Tmpfs>> {
+    match Tmpfs::new(options.tmpfs.as_deref()) {
+        Ok(tmpfs) => Ok(Some(tmpfs)),
+        Err(error) if options.tmpfs.is_some() => Err(error),
+        Err(error) => {
+            eprintln!("no rows on a tmpfs: {error}");
+            Ok(None)
+        }
+    }
+}
+
+fn run_row(
+    context: &Context,
+    options: &Options,
+    row: &'static Row,
+    name: String,
+    pair: &mut Pair,
+) -> io::Result<Values> {
+    let mut values = Values {
+        name,
+        row,
+        ours: Vec::new(),
+        theirs: Vec::new(),
+    };
+    for _ in 0..options.pairs {
+        values.ours.push(run(row, context, &mut pair.ours)?);
+        if let Some(theirs) = &mut pair.theirs {
+            values.theirs.push(run(row, context, theirs)?);
+        }
+    }
+    Ok(values)
 }
 
 /// Runs a row once, on a server that knows nothing of what was there before.
-fn run(row: &Row, context: &Context, server: &mut Server) -> std::io::Result<Measured> {
+fn run(row: &Row, context: &Context, server: &mut Server) -> io::Result<Measured> {
     server
         .restart()
         .and_then(|()| (row.run)(context, server))
-        .map_err(|error| {
-            std::io::Error::other(format!("{}, {:?}: {error}", row.name, server.which))
-        })
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn ratios(values: &Values) -> Vec<f64> {
-    values
-        .ours
-        .iter()
-        .zip(&values.theirs)
-        .map(|(ours, theirs)| ours.value / theirs.value)
-        .collect()
-}
-
-fn print_row(values: &Values) {
-    let ours = median(values.ours.iter().map(|m| m.value).collect());
-    let theirs = median(values.theirs.iter().map(|m| m.value).collect());
-    let cpu = [&values.ours, &values.theirs]
-        .map(|side| median(side.iter().map(|m| m.server_cpu).collect()));
-    let mut ratios = ratios(values);
-    ratios.sort_by(f64::total_cmp);
-    let ratio = median(ratios.clone());
-    let reached = match values.row.better {
-        Better::Lower => ratio <= values.row.goal,
-        Better::Higher => ratio >= values.row.goal,
-    };
-    let spread = format!(
-        "{:.3}–{:.3}",
-        ratios.first().unwrap_or(&f64::NAN),
-        ratios.last().unwrap_or(&f64::NAN)
-    );
-    println!(
-        "{:42} {ours:>11.4} {theirs:>11.4} {ratio:>8.3} {spread:>17} {:>7.3}{} {:>6.2}/{:<6.2} {}",
-        values.row.name,
-        values.row.goal,
-        if reached { " " } else { "!" },
-        cpu[0],
-        cpu[1],
-        values.row.unit
-    );
-}
-
-fn to_json(values: &Values) -> serde_json::Value {
-    let side = |side: &[Measured]| {
-        side.iter()
-            .map(|m| serde_json::json!({ "value": m.value, "server_cpu_secs": m.server_cpu }))
-            .collect::<Vec<_>>()
-    };
-    serde_json::json!({
-        "workload": values.row.name, "unit": values.row.unit, "goal": values.row.goal, "ratio": median(ratios(values)),
-        "restante": side(&values.ours), "dovecot": side(&values.theirs),
-    })
+        .map_err(|error| io::Error::other(format!("{}, {:?}: {error}", row.name, server.which)))
 }

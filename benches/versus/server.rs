@@ -1,6 +1,8 @@
 //! The two servers, each started on a directory of its own with the same users, password hash and certificate.
 
 use super::PASSWORD;
+use super::options::Options;
+use super::process;
 use std::fs;
 use std::io::{self, Write};
 use std::net::{TcpListener, TcpStream};
@@ -29,14 +31,19 @@ pub struct Ports {
 #[derive(Debug)]
 pub struct Server {
     pub which: Which,
+    /// The directory of this benchmark, where generated mail lies too.
+    pub root: PathBuf,
+    /// Its own part of that.
     pub base: PathBuf,
     pub ports: Ports,
+    /// The binary of restante.
+    restante: PathBuf,
     process: Option<Child>,
 }
 
 impl Server {
     /// Lays out a directory for a server with `users` users (`u0`, `u1`, …) and starts it.
-    pub fn new(which: Which, root: &Path, users: usize) -> io::Result<Self> {
+    pub fn new(which: Which, options: &Options, root: &Path, users: usize) -> io::Result<Self> {
         let base = root.join(format!("{which:?}").to_lowercase());
         fs::create_dir_all(base.join("spool"))?;
         for directory in [&base, &base.join("spool")] {
@@ -52,8 +59,10 @@ impl Server {
         };
         let mut server = Self {
             which,
+            root: root.to_owned(),
             base,
             ports,
+            restante: options.restante.clone(),
             process: None,
         };
         match which {
@@ -100,7 +109,7 @@ impl Server {
         let config = self.base.join("restante.toml");
         fs::write(&config, text)?;
         for user in 0..users {
-            let mut add = Command::new(binary())
+            let mut add = Command::new(&self.restante)
                 .args(["user", "add", &format!("u{user}"), "--stdin", "--config"])
                 .arg(&config)
                 .stdin(Stdio::piped())
@@ -151,7 +160,7 @@ impl Server {
     pub fn start(&mut self) -> io::Result<()> {
         let mut command = match self.which {
             Which::Restante => {
-                let mut command = Command::new(binary());
+                let mut command = Command::new(&self.restante);
                 command
                     .arg("serve")
                     .arg("--config")
@@ -208,61 +217,20 @@ impl Server {
         self.start()
     }
 
-    /// All processes of the server.
-    pub fn pids(&self) -> Vec<u32> {
-        let Some(process) = &self.process else {
-            return Vec::new();
-        };
-        let mut pids = vec![process.id()];
-        let parents: Vec<(u32, u32)> = fs::read_dir("/proc")
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .filter_map(|pid: u32| Some((pid, stat(pid)?.get(1)?.parse().ok()?)))
-            .collect();
-        let mut at = 0;
-        while let Some(parent) = pids.get(at).copied() {
-            pids.extend(
-                parents
-                    .iter()
-                    .filter(|(_, p)| *p == parent)
-                    .map(|(pid, _)| *pid),
-            );
-            at += 1;
-        }
-        pids
-    }
-
     /// CPU seconds used so far, by all processes, ended ones included.
     pub fn cpu_secs(&self) -> f64 {
-        let ticks: u64 = self
-            .pids()
-            .into_iter()
-            .filter_map(stat)
-            .map(|fields| {
-                fields.get(11..15).map_or(0, |times| {
-                    times.iter().filter_map(|t| t.parse::<u64>().ok()).sum()
-                })
-            })
-            .sum();
-        ticks as f64 / 100.0
+        process::cpu_secs(&self.pids())
     }
 
     /// Proportional share of memory, in KiB, over all processes.
     pub fn pss_kib(&self) -> u64 {
-        self.pids()
-            .into_iter()
-            .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok())
-            .filter_map(|text| {
-                text.lines()
-                    .find(|line| line.starts_with("Pss:"))?
-                    .split_whitespace()
-                    .nth(1)?
-                    .parse::<u64>()
-                    .ok()
-            })
-            .sum()
+        process::pss_kib(&self.pids())
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        self.process
+            .as_ref()
+            .map_or_else(Vec::new, |process| process::tree(process.id()))
     }
 }
 
@@ -272,22 +240,6 @@ impl Drop for Server {
             eprintln!("{:?} could not be stopped: {error}", self.which);
         }
     }
-}
-
-/// Fields of /proc/pid/stat after the command's name: state first.
-fn stat(pid: u32) -> Option<Vec<String>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    Some(
-        text.rsplit_once(')')?
-            .1
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect(),
-    )
-}
-
-fn binary() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_restante"))
 }
 
 fn certificate(base: &Path) -> io::Result<()> {
