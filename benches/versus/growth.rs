@@ -102,7 +102,7 @@ pub fn run(context: &Context, options: &Options, pair: &mut Pair) -> io::Result<
 
 /// A server with a large mailbox, open on one connection and not on the other.
 struct Grown<'a> {
-    server: &'a Server,
+    server: &'a mut Server,
     inside: Client,
     outside: Client,
     messages: u64,
@@ -116,22 +116,27 @@ impl<'a> Grown<'a> {
         server.clear(USER)?;
         Master::generate(&server.root, super::spool::Kind::Small, FILES, context.seed)?
             .link_often(&server.maildir(USER), MAIL_UID, messages)?;
-        let client = || Client::imap(server.ports.imap, None, USER);
-        let mut grown = Self {
-            inside: client()?,
-            outside: client()?,
+        let mut inside = Client::imap(server.ports.imap, None, USER)?;
+        inside.command("SELECT INBOX")?;
+        Ok(Self {
+            inside,
+            outside: Client::imap(server.ports.imap, None, USER)?,
             server,
             messages,
             arrived: 0,
             turn: 0,
-        };
-        grown.inside.command("SELECT INBOX")?;
-        Ok(grown)
+        })
     }
 
-    /// Lets time pass until the servers believe what they have seen.
+    /// Lets time pass until the servers believe what they have seen, and starts them anew: a process of Dovecot that has seen messages for the
+    /// first time reads all names again at each SELECT and STATUS, others do not.
     fn settle(&mut self) -> io::Result<()> {
+        self.inside.command("SELECT INBOX")?;
         std::thread::sleep(SETTLE);
+        self.inside.command("SELECT INBOX")?;
+        self.server.restart()?;
+        self.inside = Client::imap(self.server.ports.imap, None, USER)?;
+        self.outside = Client::imap(self.server.ports.imap, None, USER)?;
         self.inside.command("SELECT INBOX").map(drop)
     }
 
