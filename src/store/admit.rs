@@ -52,7 +52,7 @@ fn arrived(
     let mut arrived: Vec<(Uid, usize)> = recorded.chain(given).copied().collect();
     arrived.sort_unstable();
     let message = |(uid, i): &(Uid, usize)| {
-        let flags = OpenMailbox::flags_of(disk, found.listing.name(*i));
+        let flags = OpenMailbox::flags_in(disk, found.listing.parsed(*i));
         (*uid, flags, None)
     };
     let messages = arrived.iter().map(message).collect();
@@ -231,12 +231,14 @@ impl OpenMailbox {
         let mut renamed = Vec::with_capacity(joined.renamed.len());
         for (at, i) in &joined.renamed {
             files.rename(*at, listing.name(*i), listing.place(*i));
-            let flags = Self::flags_of(disk, listing.name(*i));
+            let flags = Self::flags_in(disk, listing.parsed(*i));
             renamed.extend(files.uid(*at).map(|uid| (uid, flags)));
         }
         if !gone.is_empty() {
             files.remove(gone);
         }
+        let octets = arrived.iter().map(|(_, i)| listing.name(*i).len()).sum();
+        files.reserve(arrived.len(), octets);
         for (uid, i) in arrived {
             files.push(NewFile {
                 uid: *uid,

@@ -166,6 +166,14 @@ impl Files {
         true
     }
 
+    /// Makes room for so many messages, with so many octets of names.
+    pub(super) fn reserve(&mut self, messages: usize, octets: usize) {
+        self.uids.reserve(messages);
+        self.entries.reserve(messages);
+        self.hashes.reserve(messages);
+        self.names.reserve(octets);
+    }
+
     /// Gives back the room for messages that have not come, after the first look.
     pub(super) fn shrink(&mut self) {
         self.uids.shrink_to_fit();

@@ -40,6 +40,7 @@ mod folders;
 mod fresh;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod helpers;
 mod join;
 mod kept;
 mod keyword_map;
@@ -73,9 +74,9 @@ use crate::mailbox::name::{MailboxName, SpecialUse};
 use account::{AccountState, MaildirAccount};
 use filename::NameMaker;
 use fresh::Fresh;
+use helpers::Helpers;
 use kept::Kept;
 use notes::NoteCache;
-use read_each::Helpers;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -243,13 +243,14 @@ impl OpenMailbox {
 
     /// The flags that a file name and our record of keywords tell, as connections see them.
     pub(super) fn flags_of(disk: &Disk, name: &[u8]) -> Flags {
-        FileName::parse(name).map_or(Flags::NONE, |parsed| {
-            disk.map.to_shared(
-                parsed
-                    .flags(disk.keywords.table())
-                    .union(disk.keywords.extra(parsed.base)),
-            )
-        })
+        FileName::parse(name).map_or(Flags::NONE, |parsed| Self::flags_in(disk, parsed))
+    }
+
+    /// As [`OpenMailbox::flags_of`], of a name that was taken apart.
+    pub(super) fn flags_in(disk: &Disk, name: FileName<'_>) -> Flags {
+        let letters = name.flags(disk.keywords.table());
+        let extra = disk.keywords.extra(name.base);
+        disk.map.to_shared(letters.union(extra))
     }
 
     /// Looks at what the system says of a message's file, following it if it was renamed meanwhile.

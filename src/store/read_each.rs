@@ -1,22 +1,20 @@
 //! Reading many messages, side by side.
 //!
-//! One thread more for each further processor helps, over all mailboxes: while one waits for a disk that hangs, others read alone. Files are
+//! Files are
 //! opened by their names within `new/` and `cur/`, as last seen; one that is not there any more is looked for as any message that is opened.
 
 use super::compressed::{FIRST_OCTETS, Form};
+use super::helpers::MAX_BUFFER_OCTETS;
 use super::open_mailbox::OpenMailbox;
 use super::spool::{Place, Spool};
 use crate::durable::Directory;
 use crate::mailbox::backend::{Extent, Mailbox, Reader, Reading, Result};
 use crate::mailbox::id::Uid;
 use crate::message::header;
-use rayon_core::{ThreadPool, ThreadPoolBuilder};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
 
 /// How many messages a thread takes on at once.
 const STRIDE: usize = 8;
@@ -26,85 +24,6 @@ const WORTH_A_THREAD: usize = 4 * STRIDE;
 
 /// How much is read first where a header is wanted; most are smaller.
 const FIRST_READ_OCTETS: usize = 8 * 1024;
-
-/// Largest buffer that is used for one message after the other.
-const MAX_BUFFER_OCTETS: usize = 1024 * 1024;
-
-/// Threads that help others to read; they are started when they are first needed.
-#[derive(Debug)]
-pub(super) struct Helpers {
-    free: AtomicUsize,
-    pool: OnceLock<Option<ThreadPool>>,
-    /// Buffers for the next ones who read, at most one for each processor.
-    buffers: Mutex<Vec<Vec<u8>>>,
-}
-
-impl Default for Helpers {
-    fn default() -> Self {
-        Self {
-            free: AtomicUsize::new(most_helpers()),
-            pool: OnceLock::new(),
-            buffers: Mutex::default(),
-        }
-    }
-}
-
-/// How many threads beside the one that has the work make it quicker.
-fn most_helpers() -> usize {
-    thread::available_parallelism().map_or(0, |processors| processors.get() - 1)
-}
-
-impl Helpers {
-    /// Leave for one of the threads, until it is dropped; none if all are at work.
-    fn hire(&self) -> Option<Helper<'_>> {
-        self.free
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
-                free.checked_sub(1)
-            })
-            .ok()
-            .map(|_| Helper(self))
-    }
-
-    fn pool(&self) -> Option<&ThreadPool> {
-        let start = || {
-            ThreadPoolBuilder::new()
-                .num_threads(most_helpers())
-                .thread_name(|number| format!("reader{number}"))
-                .build()
-                .inspect_err(|error| tracing::debug!(%error, "readers_refused"))
-                .ok()
-        };
-        self.pool.get_or_init(start).as_ref()
-    }
-}
-
-impl Helpers {
-    /// A buffer; who takes one has it to himself.
-    fn take_buffer(&self) -> Vec<u8> {
-        self.buffers().pop().unwrap_or_default()
-    }
-
-    /// Keeps a buffer for others.
-    fn give_buffer(&self, buffer: Vec<u8>) {
-        let mut buffers = self.buffers();
-        if buffers.len() <= most_helpers() && buffer.len() <= MAX_BUFFER_OCTETS {
-            buffers.push(buffer);
-        }
-    }
-
-    fn buffers(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
-        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Leave for a thread.
-struct Helper<'a>(&'a Helpers);
-
-impl Drop for Helper<'_> {
-    fn drop(&mut self) {
-        self.0.free.fetch_add(1, Ordering::AcqRel);
-    }
-}
 
 /// Messages to be read.
 struct Task<'a> {
@@ -146,24 +65,7 @@ impl OpenMailbox {
             next: AtomicUsize::new(0),
         };
         let helpers = &self.account.store.helpers;
-        let wanted = uids.len() / WORTH_A_THREAD;
-        let hired: Vec<Helper<'_>> = std::iter::from_fn(|| helpers.hire()).take(wanted).collect();
-        let pool = helpers.pool().filter(|_| !hired.is_empty());
-        let Some(pool) = pool else {
-            return task.work();
-        };
-        let span = tracing::Span::current();
-        // each has a thread to go to at once, so that nobody waits for one that hangs
-        pool.in_place_scope(|scope| {
-            for helper in hired {
-                let (task, span) = (&task, &span);
-                scope.spawn(move |_| {
-                    let _hired = helper;
-                    span.in_scope(|| task.work());
-                });
-            }
-            task.work();
-        });
+        helpers.side_by_side(uids.len() / WORTH_A_THREAD, &|| task.work());
     }
 }
 

@@ -12,10 +12,12 @@
 
 use super::filename::FileName;
 use super::files::NameHasher;
+use super::helpers::Helpers;
 use super::spool::{Place, Spool};
+use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Mode, OFlags, statat};
+use rustix::io::retry_on_intr;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
@@ -31,6 +33,9 @@ pub(super) const OWN_CHANGE_TRUST: Duration = Duration::from_secs(5);
 
 /// From how many messages on a directory is large: reading fewer takes less than some 2 ms.
 pub(super) const LARGE: usize = 2000;
+
+/// How many names of a large directory are handed over at once.
+const BATCH_NAMES: usize = 4096;
 
 /// The state of a directory as far as `stat` tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,6 +184,57 @@ struct Listed {
     place: Place,
 }
 
+/// A directory that is being read.
+struct Names(Dir);
+
+/// Names of files, one after the other.
+#[derive(Debug, Default)]
+struct Batch {
+    octets: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl Names {
+    /// At the beginning of a directory.
+    fn of(directory: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = retry_on_intr(|| rustix::fs::open(directory, flags, Mode::empty()))?;
+        Ok(Self(Dir::new(opened)?))
+    }
+
+    /// The next names of regular files that are not hidden; fewer than `most` at the end.
+    fn next_batch(&mut self, most: usize) -> io::Result<Batch> {
+        let mut batch = Batch::default();
+        while batch.ends.len() < most
+            && let Some(entry) = self.0.read()
+        {
+            let entry = entry?;
+            let name = entry.file_name();
+            if !name.to_bytes().starts_with(b".") && self.is_file(&entry) {
+                batch.octets.extend_from_slice(name.to_bytes());
+                batch.ends.push(batch.octets.len());
+            }
+        }
+        Ok(batch)
+    }
+
+    /// True for regular files. The type comes with the name on most file systems; where it has to be asked for, the file may be gone by
+    /// now.
+    fn is_file(&self, entry: &DirEntry) -> bool {
+        let kind = match entry.file_type() {
+            FileType::Unknown => {
+                let about = (self.0.fd().ok()).and_then(|directory| {
+                    statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW).ok()
+                });
+                about.map(|about| FileType::from_raw_mode(about.st_mode))
+            }
+            kind => Some(kind),
+        };
+        kind == Some(FileType::RegularFile)
+    }
+}
+
 /// The files found in `new/` and `cur/`.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
@@ -187,7 +243,8 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Reads a directory: regular files whose names messages can have.
+    /// Reads a directory: regular files whose names messages can have. A large one is read by a helper, if one is free, while the names
+    /// that have come are looked at.
     ///
     /// # Errors
     /// What the system says; an unreadable directory is never an empty one.
@@ -196,17 +253,31 @@ impl Listing {
         spool: &Spool,
         place: Place,
         hasher: &NameHasher,
+        helpers: &Helpers,
     ) -> io::Result<()> {
-        for entry in fs::read_dir(spool.place(place))? {
-            let entry = entry?;
-            let name = entry.file_name();
-            // the type comes with the name on most file systems; where it has to be asked for, the file may be gone by now
-            if name.as_bytes().first() == Some(&b'.')
-                || !entry.file_type().is_ok_and(|kind| kind.is_file())
-            {
-                continue;
-            }
-            self.push(name.as_bytes(), place, hasher)?;
+        let mut names = Names::of(spool.place(place))?;
+        let first = names.next_batch(LARGE)?;
+        self.push_all(&first, place, hasher)?;
+        if first.ends.len() < LARGE {
+            return Ok(());
+        }
+        helpers.read_ahead(
+            || names.next_batch(BATCH_NAMES),
+            |batch| {
+                let batch = batch?;
+                self.push_all(&batch, place, hasher)?;
+                Ok(!batch.ends.is_empty())
+            },
+        )
+    }
+
+    /// Adds files of a directory.
+    fn push_all(&mut self, batch: &Batch, place: Place, hasher: &NameHasher) -> io::Result<()> {
+        let mut start = 0;
+        for end in &batch.ends {
+            let name = batch.octets.get(start..*end).unwrap_or_default();
+            self.push(name, place, hasher)?;
+            start = *end;
         }
         Ok(())
     }
@@ -253,6 +324,15 @@ impl Listing {
     /// Base name of a file; empty if there is no such.
     pub(super) fn base(&self, index: usize) -> &[u8] {
         self.part(index, |file| file.base_octets)
+    }
+
+    /// Name of a file, taken apart.
+    pub(super) fn parsed(&self, index: usize) -> FileName<'_> {
+        let (name, base) = (self.name(index), self.base(index));
+        FileName {
+            base,
+            info: name.get(base.len()..).unwrap_or_default(),
+        }
     }
 
     fn part(&self, index: usize, octets: impl Fn(&Listed) -> u16) -> &[u8] {

@@ -284,9 +284,10 @@ impl OpenMailbox {
         let new = Stamp::of(spool.place(Place::New))?;
         let cur = Stamp::of(spool.place(Place::Cur))?;
         let mut listing = Listing::default();
-        listing.read(spool, Place::New, &self.hasher)?;
+        let helpers = &self.account.store.helpers;
+        listing.read(spool, Place::New, &self.hasher, helpers)?;
         if whole {
-            listing.read(spool, Place::Cur, &self.hasher)?;
+            listing.read(spool, Place::Cur, &self.hasher, helpers)?;
         }
         Ok((new, cur, listing))
     }

@@ -194,7 +194,8 @@ impl UidList {
         let mut damage = Damage::default();
         let from = self.text.len();
         self.text.extend_from_slice(lines);
-        self.samples.1.extend_from_slice(lines);
+        let last = lines.get(lines.len().saturating_sub(SAMPLE_OCTETS)..);
+        self.samples.1.extend_from_slice(last.unwrap_or_default());
         let excess = self.samples.1.len().saturating_sub(SAMPLE_OCTETS);
         self.samples.1.drain(..excess);
         self.read_lines(from, &mut damage);
