@@ -38,6 +38,9 @@ pub mod imap;
 pub mod index;
 pub mod mailbox;
 mod message;
+#[cfg(any(test, feature = "bench"))]
+#[doc(hidden)]
+pub mod pieces;
 pub mod pop3;
 pub mod protocol;
 pub mod server;

@@ -142,7 +142,7 @@ fn sentence(random: &mut Random, words: u64, out: &mut String) {
     out.push('\n');
 }
 
-fn message(
+pub fn message(
     random: &mut Random,
     kind: Kind,
     number: u64,

@@ -5,6 +5,8 @@ mod encode;
 pub(crate) mod flow;
 mod framer;
 pub(crate) mod parse;
+#[cfg(any(test, feature = "bench"))]
+pub(crate) mod pieces;
 pub(crate) mod session;
 pub mod settings;
 pub mod types;

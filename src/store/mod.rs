@@ -51,6 +51,8 @@ mod new_account;
 mod notes;
 mod object_ids;
 mod open_mailbox;
+#[cfg(any(test, feature = "bench"))]
+pub(crate) mod pieces;
 mod read_each;
 mod remember;
 mod scan;
