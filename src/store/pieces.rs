@@ -1,11 +1,16 @@
 //! UID list and directory scan, for `crate::pieces`.
 
 use super::files::NameHasher;
+use super::helpers::Helpers;
 use super::scan::Listing;
 use super::spool::{Place, Spool};
 use super::uidlist::UidList;
 use std::io;
 use std::path::Path;
+use std::sync::LazyLock;
+
+/// The threads that read ahead: one pool for the process, as a server has it.
+static HELPERS: LazyLock<Helpers> = LazyLock::new(Helpers::default);
 
 /// Parses a UID list; returns how many messages it has, 0 for what is none.
 pub(crate) fn uid_list(text: Vec<u8>) -> usize {
@@ -18,6 +23,7 @@ pub(crate) fn uid_list(text: Vec<u8>) -> usize {
 /// What the system says.
 pub(crate) fn listed(maildir: &Path) -> io::Result<usize> {
     let mut listing = Listing::default();
-    listing.read(&Spool::new(maildir), Place::Cur, &NameHasher::default())?;
+    let spool = Spool::new(maildir);
+    listing.read(&spool, Place::Cur, &NameHasher::default(), &HELPERS)?;
     Ok(listing.len())
 }
