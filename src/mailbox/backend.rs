@@ -333,6 +333,11 @@ pub trait Mailbox: Send + Sync + fmt::Debug {
     /// as [`Mailbox::message`]
     fn size(&self, uid: Uid) -> Result<u64>;
 
+    /// As [`Mailbox::size`], of many messages, in their order; several are measured at once where that is quicker.
+    fn sizes(&self, uids: &[Uid]) -> Vec<Result<u64>> {
+        uids.iter().map(|uid| self.size(*uid)).collect()
+    }
+
     /// Reads messages and has each looked at, in any order and from several threads at once where that is quicker. The reader is told which
     /// of the UIDs it is, by its place among them.
     fn read_each(&self, uids: &[Uid], extent: Extent, reader: &Reader<'_>);

@@ -197,6 +197,16 @@ impl Sheet {
     }
 }
 
+/// A size as a note.
+pub fn of_size(octets: u64) -> Vec<u8> {
+    octets.to_le_bytes().to_vec()
+}
+
+/// The size that a note tells; none if it is no note of a size.
+pub fn size(note: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(note.try_into().ok()?))
+}
+
 /// Notes about one message, of the kinds that were asked for, in their order; none where it is too long, or was not found out.
 pub type Row = (Uid, Vec<Option<Vec<u8>>>);
 

@@ -181,7 +181,7 @@ impl Transaction {
 
     /// True if a size is to be found out before all can be told.
     fn is_unmeasured(&self) -> bool {
-        self.opened.maildrop.unmeasured(0).is_some()
+        self.opened.maildrop.unmeasured(0).next().is_some()
     }
 
     /// DELE
@@ -329,37 +329,33 @@ impl Transaction {
         connection: &Connection,
         out: &mut Vec<u8>,
     ) {
-        let mut from = from;
-        for _ in 0..MEASURED_AT_ONCE {
-            let next = match command {
-                Command::List(Some(number)) => self
-                    .entry(number)
-                    .is_ok_and(|entry| entry.octets.is_none())
-                    .then_some(number),
-                _ => self.opened.maildrop.unmeasured(from),
-            };
-            let Some(number) = next else {
-                return self.execute(command, connection, out);
-            };
-            if let Err(error) = self.measure_one(number) {
-                return connection.reply(&store_refusal(&error), out);
+        let maildrop = &mut self.opened.maildrop;
+        let unmeasured: Vec<MessageNumber> = match command {
+            Command::List(Some(number)) => {
+                let entry = maildrop.entry(number);
+                let is_unmeasured = entry.is_some_and(|entry| entry.octets.is_none());
+                is_unmeasured.then_some(number).into_iter().collect()
             }
-            from = number.index().unwrap_or(from);
+            _ => maildrop.unmeasured(from).take(MEASURED_AT_ONCE).collect(),
+        };
+        let Some(last) = unmeasured.last() else {
+            return self.execute(command, connection, out);
+        };
+        let from = last.index().unwrap_or(from);
+        let uid = |number: &MessageNumber| Some(maildrop.entry(*number)?.uid);
+        let uids: Vec<Uid> = unmeasured.iter().filter_map(uid).collect();
+        let sizes = self.opened.mailbox.sizes(&uids);
+        for (number, size) in unmeasured.into_iter().zip(sizes) {
+            let Some(entry) = maildrop.entry_mut(number) else {
+                continue;
+            };
+            match size {
+                Ok(octets) => entry.octets = Some(octets),
+                Err(Error::Expunged) => entry.mark = Mark::Gone,
+                Err(error) => return connection.reply(&store_refusal(&error), out),
+            }
         }
         self.task = Task::Measure(command, from);
-    }
-
-    /// Finds out the size of a message, or that it is gone.
-    fn measure_one(&mut self, number: MessageNumber) -> Result<(), Error> {
-        let Some(entry) = self.opened.maildrop.entry_mut(number) else {
-            return Ok(());
-        };
-        match self.opened.mailbox.size(entry.uid) {
-            Ok(octets) => entry.octets = Some(octets),
-            Err(Error::Expunged) => entry.mark = Mark::Gone,
-            Err(error) => return Err(error),
-        }
-        Ok(())
     }
 
     /// Makes the unique-ids and goes on with the command.

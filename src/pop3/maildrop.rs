@@ -99,10 +99,10 @@ impl Maildrop {
             })
     }
 
-    /// The first message, from a position on, of which the size is still to be found out.
-    pub(crate) fn unmeasured(&self, from: usize) -> Option<MessageNumber> {
+    /// Messages, from a position on, of which the size is still to be found out.
+    pub(crate) fn unmeasured(&self, from: usize) -> impl Iterator<Item = MessageNumber> {
         self.listed(from)
-            .find(|(_, entry)| entry.octets.is_none())
+            .filter(|(_, entry)| entry.octets.is_none())
             .map(|(number, _)| number)
     }
 

@@ -469,6 +469,10 @@ impl Mailbox for OpenMailbox {
         self.crlf_size(uid)
     }
 
+    fn sizes(&self, uids: &[Uid]) -> Vec<Result<u64>> {
+        self.crlf_sizes(uids)
+    }
+
     fn read_each(&self, uids: &[Uid], extent: Extent, reader: &Reader<'_>) {
         self.maildrop.keep_alive();
         self.read_many(uids, extent, reader);

@@ -10,11 +10,14 @@ use super::spool::{Place, Spool};
 use crate::durable::Directory;
 use crate::mailbox::backend::{Extent, Mailbox, Reader, Reading, Result};
 use crate::mailbox::id::Uid;
+use crate::mailbox::notes::{self, Kind, PageNumber, Row};
 use crate::message::header;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// How many messages a thread takes on at once.
 const STRIDE: usize = 8;
@@ -66,6 +69,70 @@ impl OpenMailbox {
         };
         let helpers = &self.account.store.helpers;
         helpers.side_by_side(uids.len() / WORTH_A_THREAD, &|| task.work());
+    }
+}
+
+impl OpenMailbox {
+    /// See [`Mailbox::sizes`].
+    pub(super) fn crlf_sizes(&self, uids: &[Uid]) -> Vec<Result<u64>> {
+        let unknown: Vec<Uid> = {
+            let messages = self.read();
+            let is_known = |uid| {
+                let at = messages.position(uid);
+                at.is_none_or(|at| messages.size_at(at).is_some())
+            };
+            uids.iter().copied().filter(|uid| !is_known(*uid)).collect()
+        };
+        self.take_noted_sizes(&unknown);
+        self.measure_many(&unknown);
+        // those measured are known now; of the others it is told why not
+        uids.iter().map(|uid| self.crlf_size(*uid)).collect()
+    }
+
+    /// Takes over the sizes that are noted.
+    fn take_noted_sizes(&self, uids: &[Uid]) {
+        let pages: BTreeSet<PageNumber> = uids.iter().map(|uid| PageNumber::of(*uid)).collect();
+        let pages: Vec<PageNumber> = pages.into_iter().collect();
+        let sheets = self.find_notes(&[Kind::Size], &pages);
+        let mut messages = self.write();
+        for uid in uids {
+            let page = pages.binary_search(&PageNumber::of(*uid)).ok();
+            let note = page.and_then(|at| sheets.get(at)?.get(0, *uid));
+            if let Some(octets) = note.and_then(notes::size) {
+                messages.set_size(*uid, octets);
+            }
+        }
+    }
+
+    /// Measures messages whose size is not known, side by side, and notes it.
+    fn measure_many(&self, uids: &[Uid]) {
+        let next = AtomicUsize::new(0);
+        let found = Mutex::new(BTreeMap::<PageNumber, Vec<Row>>::new());
+        self.account
+            .store
+            .helpers
+            .side_by_side(uids.len() / WORTH_A_THREAD, &|| {
+                loop {
+                    let from = next.fetch_add(STRIDE, Ordering::Relaxed);
+                    let rest = uids.get(from..).unwrap_or_default();
+                    let mine = rest.get(..STRIDE).unwrap_or(rest);
+                    if mine.is_empty() {
+                        return;
+                    }
+                    for uid in mine {
+                        if let Ok(octets) = self.crlf_size(*uid) {
+                            let row = (*uid, vec![Some(notes::of_size(octets))]);
+                            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+                            found.entry(PageNumber::of(*uid)).or_default().push(row);
+                        }
+                    }
+                }
+            });
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if !found.is_empty() {
+            let rows: Vec<(PageNumber, Vec<Row>)> = found.into_iter().collect();
+            self.add_notes(&[Kind::Size], &rows);
+        }
     }
 }
 

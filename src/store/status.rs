@@ -174,8 +174,8 @@ fn total_size(mailbox: &OpenMailbox) -> Result<u64> {
     }
     let uids: Vec<Uid> = mailbox.read().uids().to_vec();
     let mut total: u64 = 0;
-    for uid in uids {
-        match mailbox.crlf_size(uid) {
+    for size in mailbox.crlf_sizes(&uids) {
+        match size {
             Ok(size) => total = total.saturating_add(size),
             Err(Error::Expunged) => {}
             Err(error) => return Err(error),

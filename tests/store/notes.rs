@@ -100,3 +100,26 @@ fn notes_outlive_the_process_and_are_of_one_mailbox() {
     again.expunge(&set(&[1])).unwrap();
     assert_eq!(uids(&*again), [2, 3, 4, 5]);
 }
+
+#[test]
+fn sizes_are_measured_once() {
+    let spool = Spool::new();
+    let mailbox = filled(&spool, 100);
+    let all: Vec<Uid> = uids(&*mailbox).into_iter().map(uid).collect();
+    fs::remove_file(spool.path("cur/00007.M1P1.host")).unwrap();
+    let sizes = mailbox.sizes(&all);
+    assert_eq!(sizes[6], Err(Error::Expunged));
+    for (uid, size) in all.iter().zip(&sizes) {
+        if let Ok(size) = size {
+            let octets = octets(&*mailbox, *uid);
+            let ends = octets.iter().filter(|octet| **octet == b'\n').count();
+            assert_eq!(*size, (octets.len() + ends) as u64, "{uid}");
+        }
+    }
+    drop(mailbox);
+    // messages do not change; this one shows that it is not read again
+    fs::write(spool.path("cur/00008.M1P1.host"), "").unwrap();
+    let account = spool.account();
+    let again = account.open(&name("INBOX"), Intake::Look).unwrap();
+    assert_eq!(again.sizes(&[uid(8)]), [sizes[7].clone()]);
+}

@@ -8,7 +8,7 @@ use crate::imap::encode::structure::{Form, push_body, push_envelope};
 use crate::imap::types::search::Day;
 use crate::mailbox::backend::{self, Extent, Mailbox, Reading};
 use crate::mailbox::id::Uid;
-use crate::mailbox::notes::{Kind, PageNumber, Row, Sheet};
+use crate::mailbox::notes::{Kind, PageNumber, Row, Sheet, of_size};
 use crate::message::envelope::Envelope;
 use crate::message::header;
 use crate::message::lines::{CrlfState, push_crlf};
@@ -139,7 +139,7 @@ impl<'a> Read<'a> {
         let mut note = Vec::new();
         match kind {
             Kind::InternalDate => note.extend(self.date().to_le_bytes()),
-            Kind::Size => note.extend(self.size().to_le_bytes()),
+            Kind::Size => note = of_size(self.size()),
             Kind::SentDay => {
                 if let Some(Day { year, month, day }) = self.sent_day() {
                     note.extend(year.to_le_bytes());
@@ -165,14 +165,9 @@ impl<'a> Read<'a> {
     }
 }
 
-/// A number that was noted: a date in seconds since 1970, or a size.
-pub(super) fn number(note: &[u8]) -> Option<i64> {
+/// A date from a note, in seconds since 1970.
+pub(super) fn date(note: &[u8]) -> Option<i64> {
     Some(i64::from_le_bytes(note.try_into().ok()?))
-}
-
-/// RFC822.SIZE from a note.
-pub(super) fn size(note: &[u8]) -> Option<u64> {
-    number(note).map(i64::cast_unsigned)
 }
 
 /// The day of the Date field from a note; none within if there is none.
@@ -233,13 +228,13 @@ impl Notebook {
         self.sheets.get(&PageNumber::of(uid))
     }
 
-    /// How much of a message must be read to make the notes that are missing, but for one that is `known` otherwise; none if nothing.
-    pub(super) fn lacking(&self, uid: Uid, known: Option<Kind>) -> Option<Extent> {
+    /// How much of a message must be read to make the notes that are missing; none if nothing. Its size does not count.
+    pub(super) fn lacking(&self, uid: Uid) -> Option<Extent> {
         let sheet = self.sheet(uid);
         let has = |place| sheet.is_some_and(|sheet| sheet.get(place, uid).is_some());
         let kinds = self.kinds.iter().enumerate();
         kinds
-            .filter(|(place, kind)| Some(**kind) != known && !has(*place))
+            .filter(|(place, kind)| **kind != Kind::Size && !has(*place))
             .map(|(_, kind)| extent(*kind))
             .max()
     }
@@ -287,6 +282,7 @@ impl Notebook {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mailbox::notes::size;
 
     #[test]
     fn traces_of_the_way_are_not_noted() {
@@ -315,7 +311,7 @@ mod tests {
         };
         let read = Read::new(reading, Extent::Whole);
         let note = |kind| read.note(kind).unwrap();
-        assert_eq!(number(&note(Kind::InternalDate)), Some(-5));
+        assert_eq!(date(&note(Kind::InternalDate)), Some(-5));
         assert_eq!(size(&note(Kind::Size)), Some(message.len() as u64 + 7));
         let day = Day {
             year: 2023,
@@ -344,6 +340,6 @@ mod tests {
             undated.note(Kind::SentDay).as_deref().map(sent_day),
             Some(Some(None))
         );
-        assert_eq!((sent_day(b"abc"), number(b"abc")), (None, None));
+        assert_eq!((sent_day(b"abc"), date(b"abc")), (None, None));
     }
 }

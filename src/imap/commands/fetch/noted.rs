@@ -14,7 +14,7 @@ use crate::mailbox::backend::{self, Extent, Mailbox};
 use crate::mailbox::flag::SystemFlag;
 use crate::mailbox::id::{ModSeq, SeqNum, Uid};
 use crate::mailbox::messages::Messages;
-use crate::mailbox::notes::{Kind, Sheet};
+use crate::mailbox::notes::{Kind, Sheet, size};
 use crate::message::header::{self, FieldNames};
 use crate::protocol::HIGH_WATER_OCTETS;
 use std::collections::VecDeque;
@@ -93,33 +93,30 @@ impl Noted {
     ) -> (usize, Vec<backend::Error>) {
         let mailbox = &*selected.mailbox;
         let mut troubles = Vec::new();
-        let (mut there, mut known) = (Vec::with_capacity(messages.len()), Vec::new());
+        let mut there = Vec::with_capacity(messages.len());
         {
-            let messages_there = mailbox.read();
+            let known = mailbox.read();
             for (seq_num, uid) in messages {
-                match messages_there.position(*uid) {
-                    Some(at) => {
-                        there.push((*seq_num, *uid));
-                        known.push(messages_there.size_at(at).map(|_| Kind::Size));
-                    }
-                    None => troubles.push(backend::Error::Expunged),
+                if known.position(*uid).is_some() {
+                    there.push((*seq_num, *uid));
+                } else {
+                    troubles.push(backend::Error::Expunged);
                 }
             }
         }
         self.book
             .turn_to(there.iter().map(|(_, uid)| *uid), mailbox);
         let (mut missing, mut extent) = (Vec::new(), Extent::Date);
-        for ((_, uid), known) in there.iter().zip(known) {
-            if let Some(lacking) = self.book.lacking(*uid, known) {
+        for (_, uid) in &there {
+            if let Some(lacking) = self.book.lacking(*uid) {
                 missing.push(*uid);
                 extent = extent.max(lacking);
             }
         }
-        if !missing.is_empty() {
-            let failed = self.read(&missing, extent, mailbox);
-            there.retain(|(_, uid)| !failed.iter().any(|(gone, _)| gone == uid));
-            troubles.extend(failed.into_iter().map(|(_, error)| error));
-        }
+        let mut failed = self.read(&missing, extent, mailbox);
+        failed.extend(self.measure(&there, mailbox));
+        there.retain(|(_, uid)| !failed.iter().any(|(gone, _)| gone == uid));
+        troubles.extend(failed.into_iter().map(|(_, error)| error));
         for (seq_num, uid) in there {
             let sheet = self.book.sheet(uid).cloned().unwrap_or_default();
             self.ready.push_back(Ready {
@@ -131,6 +128,30 @@ impl Noted {
         (missing.len(), troubles)
     }
 
+    /// Finds out sizes that are wanted and neither known nor noted. Returns the messages of which that cannot be.
+    fn measure(
+        &self,
+        messages: &[(SeqNum, Uid)],
+        mailbox: &dyn Mailbox,
+    ) -> Vec<(Uid, backend::Error)> {
+        let Some(place) = self.book.place(Kind::Size) else {
+            return Vec::new();
+        };
+        let unknown: Vec<Uid> = {
+            let known = mailbox.read();
+            let has_size = |uid: Uid| {
+                let at = known.position(uid);
+                let note = || self.book.sheet(uid)?.get(place, uid);
+                at.is_some_and(|at| known.size_at(at).is_some()) || note().is_some()
+            };
+            let uids = messages.iter().map(|(_, uid)| *uid);
+            uids.filter(|uid| !has_size(*uid)).collect()
+        };
+        let sizes = mailbox.sizes(&unknown);
+        let failed = |(uid, size): (Uid, backend::Result<u64>)| Some((uid, size.err()?));
+        unknown.into_iter().zip(sizes).filter_map(failed).collect()
+    }
+
     /// Reads messages and notes what is found. Returns those that could not be read.
     fn read(
         &mut self,
@@ -138,8 +159,11 @@ impl Noted {
         extent: Extent,
         mailbox: &dyn Mailbox,
     ) -> Vec<(Uid, backend::Error)> {
+        if uids.is_empty() {
+            return Vec::new();
+        }
         let results = self.book.read(uids, extent, mailbox, |_, read| {
-            read.note(Kind::Size).as_deref().and_then(notes::size)
+            read.note(Kind::Size).as_deref().and_then(size)
         });
         let mut failed = Vec::new();
         let mut messages = mailbox.write();
@@ -239,7 +263,7 @@ impl Answering<'_> {
                 }
                 NotedAnswer::Date(place) => self
                     .note(*place)
-                    .and_then(notes::number)
+                    .and_then(notes::date)
                     .map(|date| writer.internal_date(date))
                     .is_some(),
                 NotedAnswer::Size(place) => self
@@ -293,7 +317,7 @@ impl Answering<'_> {
 
     fn size(&self, place: usize) -> Option<u64> {
         let known = self.messages.size_at(self.at);
-        known.or_else(|| notes::size(self.note(place)?))
+        known.or_else(|| size(self.note(place)?))
     }
 }
 

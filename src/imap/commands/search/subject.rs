@@ -258,7 +258,7 @@ impl<'a> Subject<'a> {
     }
 
     fn date(&self) -> Result<i64, Stop> {
-        match self.note(Kind::InternalDate).and_then(notes::number) {
+        match self.note(Kind::InternalDate).and_then(notes::date) {
             Some(date) => Ok(date),
             None => Ok(self.read(Extent::Date)?.date()),
         }
