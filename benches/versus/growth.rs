@@ -48,25 +48,27 @@ const OPERATIONS: &[(&str, Operation, u32)] = &[
     ),
 ];
 
-/// Runs the operations that are wanted at each size, in turn on both servers.
-pub fn run(context: &Context, options: &Options, pair: &mut Pair) -> io::Result<Vec<Growth>> {
+/// Runs the operations that are wanted at each size, in turn on both servers. What was found before an error stays in `all`.
+pub fn run(
+    context: &Context,
+    options: &Options,
+    pair: &mut Pair,
+    all: &mut Vec<Growth>,
+) -> io::Result<()> {
     let wanted: Vec<_> = OPERATIONS
         .iter()
         .filter(|(name, ..)| options.wants(name))
         .collect();
-    let mut all: Vec<_> = wanted
-        .iter()
-        .map(|(name, ..)| Growth {
-            name,
-            sizes: Vec::new(),
-        })
-        .collect();
+    all.extend(wanted.iter().map(|(name, ..)| Growth {
+        name,
+        sizes: Vec::new(),
+    }));
     if wanted.is_empty() {
-        return Ok(all);
+        return Ok(());
     }
     let million = options.million.then_some(1_000_000);
     for messages in [1_000, 10_000, 100_000].into_iter().chain(million) {
-        for one in &mut all {
+        for one in all.iter_mut() {
             let micros = [Vec::new(), Vec::new()];
             one.sizes.push(Size { messages, micros });
         }
@@ -74,13 +76,18 @@ pub fn run(context: &Context, options: &Options, pair: &mut Pair) -> io::Result<
         servers.extend(pair.theirs.as_mut());
         let mut grown = Vec::new();
         for server in servers {
-            grown.push(Grown::new(context, server, messages)?);
+            let which = server.which;
+            let failed = |error| {
+                io::Error::other(format!("growth, {which:?}, {messages} messages: {error}"))
+            };
+            grown.push(Grown::new(context, server, messages).map_err(failed)?);
         }
         for _ in 0..options.pairs {
             for (which, grown) in grown.iter_mut().enumerate() {
+                let server = grown.server.which;
                 grown.settle()?;
-                for ((name, operation, times), one) in wanted.iter().zip(&mut all) {
-                    let failed = |error| io::Error::other(format!("{name}, {which}: {error}"));
+                for ((name, operation, times), one) in wanted.iter().zip(all.iter_mut()) {
+                    let failed = |error| io::Error::other(format!("{name}, {server:?}: {error}"));
                     // what the one before has left is not this one's
                     operation(grown).map_err(failed)?;
                     let Some(size) = one.sizes.last_mut() else {
@@ -97,7 +104,7 @@ pub fn run(context: &Context, options: &Options, pair: &mut Pair) -> io::Result<
             grown.server.clear(USER)?;
         }
     }
-    Ok(all)
+    Ok(())
 }
 
 /// A server with a large mailbox, open on one connection and not on the other.

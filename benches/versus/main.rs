@@ -102,11 +102,13 @@ struct Pair {
 
 impl Pair {
     fn new(options: &Options, root: &Path, users: usize) -> io::Result<Self> {
-        let theirs = || Server::new(Which::Dovecot, options, root, users);
-        Ok(Self {
-            ours: Server::new(Which::Restante, options, root, users)?,
-            theirs: options.dovecot.then(theirs).transpose()?,
-        })
+        let ours = Server::new(Which::Restante, options, root, users)?;
+        let theirs = match &options.against {
+            Some(running) => Some(Server::running(running, options)),
+            None if options.dovecot => Some(Server::new(Which::Dovecot, options, root, users)?),
+            None => None,
+        };
+        Ok(Self { ours, theirs })
     }
 }
 
@@ -170,7 +172,7 @@ fn compare(context: &Context, options: &Options) -> io::Result<usize> {
         Some(tmpfs) => Some(Pair::new(options, &tmpfs.root, TMPFS_USERS)?),
         None => None,
     };
-    report::print_head();
+    report::print_head(options.against.is_some());
     let (mut all, mut failed) = (Vec::new(), 0);
     for (row, name, on_tmpfs) in wanted {
         let pair = if on_tmpfs {
@@ -193,10 +195,14 @@ fn compare(context: &Context, options: &Options) -> io::Result<usize> {
     // servers before the directory they lie in
     drop(memory);
     drop(tmpfs);
-    let growth = growth::run(context, options, &mut disk)?;
-    report::print_growth(&growth);
+    let mut growth = Vec::new();
+    if let Err(error) = growth::run(context, options, &mut disk, &mut growth) {
+        eprintln!("{error}");
+        failed += 1;
+    }
+    report::print_growth(&growth, options.against.is_some());
     if let Some(path) = &options.json {
-        let json = report::to_json(&all, &growth);
+        let json = report::to_json(&all, &growth, options.against.is_some());
         std::fs::write(path, serde_json::to_string_pretty(&json)?)?;
     }
     Ok(failed)

@@ -1,5 +1,6 @@
 //! What the command line says.
 
+use super::server::{Ports, Running};
 use std::path::PathBuf;
 
 const HELP: &str = "\
@@ -19,6 +20,9 @@ restante beside Dovecot: both on copies of the same generated spool, each worklo
     --seed N         other mail, the same for the same number [1]
     --restante FILE  another build of restante than the one beside this benchmark
     --no-dovecot     restante alone
+    --against SPEC   another server instead of Dovecot, which runs already: imap=PORT,imaps=PORT,pop3=PORT,pop3s=PORT,spool=DIR[,pid=PID].
+                     It has the users u0 to u999 with the password `benchmark`, their Maildirs DIR/u0 and so on belong to uid 5000 and are made
+                     and removed at will, on the file system of --root. It is not started anew between rows, and has none on a tmpfs
 ";
 
 pub struct Options {
@@ -34,6 +38,8 @@ pub struct Options {
     pub seed: u64,
     pub restante: PathBuf,
     pub dovecot: bool,
+    /// Another server instead of Dovecot.
+    pub against: Option<Running>,
 }
 
 impl Options {
@@ -51,6 +57,7 @@ impl Options {
             seed: 1,
             restante: env!("CARGO_BIN_EXE_restante").into(),
             dovecot: true,
+            against: None,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -71,6 +78,10 @@ impl Options {
                 "--seed" => options.seed = number(&value()),
                 "--restante" => options.restante = value().into(),
                 "--no-dovecot" => options.dovecot = false,
+                "--against" => {
+                    options.against = Some(running(&value()));
+                    options.without_tmpfs = true;
+                }
                 // what `cargo bench` and `cargo test --benches` add
                 "--bench" => {}
                 "--help" => {
@@ -89,6 +100,29 @@ impl Options {
     pub fn wants(&self, row: &str) -> bool {
         row.to_lowercase().contains(&self.rows)
     }
+}
+
+fn running(spec: &str) -> Running {
+    let mut running = Running {
+        ports: Ports::default(),
+        spool: PathBuf::new(),
+        pid: None,
+    };
+    for part in spec.split(',') {
+        match part.split_once('=') {
+            Some(("imap", port)) => running.ports.imap = number(port),
+            Some(("imaps", port)) => running.ports.imaps = number(port),
+            Some(("pop3", port)) => running.ports.pop3 = number(port),
+            Some(("pop3s", port)) => running.ports.pop3s = number(port),
+            Some(("spool", directory)) => running.spool = directory.into(),
+            Some(("pid", pid)) => running.pid = Some(number(pid)),
+            _ => refuse(&format!("--against does not know {part}")),
+        }
+    }
+    if running.spool.as_os_str().is_empty() {
+        refuse("--against needs a spool");
+    }
+    running
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> T {

@@ -13,12 +13,17 @@ pub struct Values {
     pub theirs: Vec<Measured>,
 }
 
-pub fn print_head() {
+/// What the other side is called.
+const fn their_name(other: bool) -> &'static str {
+    if other { "other" } else { "Dovecot" }
+}
+
+pub fn print_head(other: bool) {
     println!(
         "{:42} {:>11} {:>11} {:>8} {:>17} {:>8}  {:>15} {:>15} {:>11} {:>13}  unit",
         "workload",
         "restante",
-        "Dovecot",
+        their_name(other),
         "ratio",
         "spread",
         "goal",
@@ -63,7 +68,7 @@ pub fn print_row(values: &Values) {
 }
 
 /// Microseconds by size of the mailbox.
-pub fn print_growth(growth: &[Growth]) {
+pub fn print_growth(growth: &[Growth], other: bool) {
     let Some(first) = growth.first() else {
         return;
     };
@@ -74,7 +79,7 @@ pub fn print_growth(growth: &[Growth]) {
     }
     println!(" {:>8}", "growth");
     for one in growth {
-        for (who, of) in [("restante", 0), ("Dovecot", 1)] {
+        for (who, of) in [("restante", 0), (their_name(other), 1)] {
             let row: Vec<_> = one
                 .sizes
                 .iter()
@@ -92,8 +97,9 @@ pub fn print_growth(growth: &[Growth]) {
     }
 }
 
-pub fn to_json(all: &[Values], growth: &[Growth]) -> Value {
+pub fn to_json(all: &[Values], growth: &[Growth], other: bool) -> Value {
     json!({
+        "beside": their_name(other),
         "rows": all.iter().map(row_to_json).collect::<Vec<_>>(),
         "growth": growth.iter().map(growth_to_json).collect::<Vec<_>>(),
     })
@@ -112,15 +118,15 @@ fn row_to_json(values: &Values) -> Value {
     let ratios = ratios(values);
     json!({
         "workload": values.name, "unit": values.row.unit, "goal": values.row.goal, "ratio": median(ratios.clone()), "ratios": ratios,
-        "restante": side(&values.ours), "dovecot": side(&values.theirs),
+        "restante": side(&values.ours), "theirs": side(&values.theirs),
     })
 }
 
 fn growth_to_json(growth: &Growth) -> Value {
     let sizes = growth.sizes.iter().map(|size| {
         json!({
-            "messages": size.messages, "restante_us": size.micros[0], "dovecot_us": size.micros[1],
-            "restante_median_us": median(size.micros[0].clone()), "dovecot_median_us": median(size.micros[1].clone()),
+            "messages": size.messages, "restante_us": size.micros[0], "their_us": size.micros[1],
+            "restante_median_us": median(size.micros[0].clone()), "their_median_us": median(size.micros[1].clone()),
         })
     });
     json!({ "operation": growth.name, "sizes": sizes.collect::<Vec<_>>() })

@@ -17,9 +17,21 @@ pub const MAIL_UID: u32 = 5000;
 pub enum Which {
     Restante,
     Dovecot,
+    /// Another one, which runs already.
+    Other,
 }
 
-#[derive(Debug, Clone, Copy)]
+/// A server that somebody else has started, with users and password as ours.
+#[derive(Debug, Clone)]
+pub struct Running {
+    pub ports: Ports,
+    /// Where the Maildirs of users lie, each by the user's name.
+    pub spool: PathBuf,
+    /// Its first process, if its CPU time and memory are to be told.
+    pub pid: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Ports {
     pub imap: u16,
     pub imaps: u16,
@@ -35,10 +47,13 @@ pub struct Server {
     pub root: PathBuf,
     /// Its own part of that.
     pub base: PathBuf,
+    spool: PathBuf,
     pub ports: Ports,
     /// The binary of restante.
     restante: PathBuf,
     process: Option<Child>,
+    /// The first process of one that ran before.
+    pid: Option<u32>,
 }
 
 impl Server {
@@ -60,21 +75,38 @@ impl Server {
         let mut server = Self {
             which,
             root: root.to_owned(),
+            spool: base.join("spool"),
             base,
             ports,
             restante: options.restante.clone(),
             process: None,
+            pid: None,
         };
         match which {
             Which::Restante => server.lay_out_restante(users)?,
             Which::Dovecot => server.lay_out_dovecot(users)?,
+            Which::Other => {}
         }
         server.start()?;
         Ok(server)
     }
 
+    /// One that runs already; it is never started anew.
+    pub fn running(running: &Running, options: &Options) -> Self {
+        Self {
+            which: Which::Other,
+            root: options.root.clone(),
+            base: options.root.join("other"),
+            spool: running.spool.clone(),
+            ports: running.ports,
+            restante: PathBuf::new(),
+            process: None,
+            pid: running.pid,
+        }
+    }
+
     pub fn maildir(&self, user: &str) -> PathBuf {
-        self.base.join("spool").join(user)
+        self.spool.join(user)
     }
 
     /// Removes a user's mail and everything the server remembers of it.
@@ -147,7 +179,7 @@ impl Server {
                inet_listener pop3 {{\n port = {pop3}\n }}\n inet_listener pop3s {{\n port = {pop3s}\n ssl = yes\n }}\n}}\n\
              service imap {{\n service_count = 0\n process_min_avail = 4\n process_limit = 12000\n client_limit = 1\n}}\n\
              service pop3 {{\n service_count = 0\n process_min_avail = 4\n process_limit = 12000\n}}\n\
-             service auth {{\n client_limit = 40000\n}}\nservice anvil {{\n client_limit = 40000\n}}\ndefault_process_limit = 12000\ndefault_client_limit = 40000\n"
+             service auth {{\n client_limit = 40000\n}}\nservice anvil {{\n client_limit = 40000\n}}\ndefault_process_limit = 12000\ndefault_client_limit = 40000\ndefault_vsz_limit = 0\n"
         );
         fs::write(self.base.join("dovecot.conf"), text)?;
         // its cache keeps hashes and computes them again at each login: with none to compute, both compare what is cached
@@ -175,6 +207,7 @@ impl Server {
                     .arg(self.base.join("dovecot.conf"));
                 command
             }
+            Which::Other => return Ok(()),
         };
         let log = fs::File::options()
             .create(true)
@@ -228,9 +261,8 @@ impl Server {
     }
 
     fn pids(&self) -> Vec<u32> {
-        self.process
-            .as_ref()
-            .map_or_else(Vec::new, |process| process::tree(process.id()))
+        let first = self.process.as_ref().map(Child::id).or(self.pid);
+        first.map_or_else(Vec::new, process::tree)
     }
 }
 

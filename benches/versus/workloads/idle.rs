@@ -63,7 +63,7 @@ pub fn idle_memory(context: &Context, server: &mut Server, tls: bool) -> io::Res
     let connections = match server.which {
         Which::Restante => context.scaled(10_000) as usize,
         // a process each: fewer, and per connection all the same
-        Which::Dovecot => context.scaled(1_000) as usize,
+        Which::Dovecot | Which::Other => context.scaled(1_000) as usize,
     };
     for user in 0..users {
         fill(context, server, &format!("u{user}"), Kind::Small, 10)?;
