@@ -1,7 +1,7 @@
 //! Taking over what a look at the disk found: UIDs for new files, the table of files, what connections see, `new/` to `cur/`.
 
 use super::failure::{failed, noted};
-use super::files::NewFile;
+use super::files::Files;
 use super::open_mailbox::{Disk, OpenMailbox};
 use super::remember::FirstLook;
 use super::scan::Listing;
@@ -52,7 +52,7 @@ fn arrived(
     let mut arrived: Vec<(Uid, usize)> = recorded.chain(given).copied().collect();
     arrived.sort_unstable();
     let message = |(uid, i): &(Uid, usize)| {
-        let flags = OpenMailbox::flags_in(disk, found.listing.parsed(*i));
+        let flags = OpenMailbox::flags_listed(disk, &found.listing, *i);
         (*uid, flags, None)
     };
     let messages = arrived.iter().map(message).collect();
@@ -123,7 +123,7 @@ impl OpenMailbox {
     pub(super) fn apply_first(
         &self,
         disk: &mut Disk,
-        found: &Found,
+        found: &mut Found,
         given: &[(Uid, usize)],
         is_current: bool,
     ) -> bool {
@@ -153,17 +153,16 @@ impl OpenMailbox {
     }
 
     /// Shows what a later look found.
-    pub(super) fn apply(&self, disk: &mut Disk, found: &Found, given: &[(Uid, usize)]) {
+    pub(super) fn apply(&self, disk: &mut Disk, found: &mut Found, given: &[(Uid, usize)]) {
         let Some(list) = disk.list.list() else {
             return;
         };
-        let joined = &found.joined;
         let (arrived, arrivals) = arrived(disk, found, given);
-        let mut gone = joined.missing.clone();
-        gone.extend(joined.renumbered.iter());
+        let mut gone = found.joined.missing.clone();
+        gone.extend(found.joined.renumbered.iter());
         let renamed = self.note_files(disk, list, found, &arrived, &gone);
         // without a reading that is sure, a record whose file was not found and those after it wait for the next look
-        let put_off = joined.unmatched.filter(|_| !found.is_settled);
+        let put_off = found.joined.unmatched.filter(|_| !found.is_settled);
         let later = put_off.map_or(0, |limit| {
             let is_later = |record: &Record<'_>| record.uid >= limit;
             list.records().rev().take_while(is_later).count()
@@ -217,36 +216,36 @@ impl OpenMailbox {
         &self,
         disk: &Disk,
         list: &UidList,
-        found: &Found,
+        found: &mut Found,
         arrived: &[(Uid, usize)],
         gone: &UidSet,
     ) -> Vec<(Uid, Flags)> {
-        let (listing, joined) = (&found.listing, &found.joined);
         let orders: Vec<(Uid, u32)> = list
             .records_after(disk.joined)
             .filter(|record| !record.fields().is_empty())
             .filter_map(|record| Some((record.uid, number(record.field(b'O')?)?)))
             .collect();
         let mut files = self.files_mut();
-        let mut renamed = Vec::with_capacity(joined.renamed.len());
-        for (at, i) in &joined.renamed {
+        let listing = &mut found.listing;
+        let mut renamed = Vec::with_capacity(found.joined.renamed.len());
+        for (at, i) in &found.joined.renamed {
             files.rename(*at, listing.name(*i), listing.place(*i));
-            let flags = Self::flags_in(disk, listing.parsed(*i));
+            let flags = Self::flags_listed(disk, listing, *i);
             renamed.extend(files.uid(*at).map(|uid| (uid, flags)));
         }
         if !gone.is_empty() {
             files.remove(gone);
         }
-        let octets = arrived.iter().map(|(_, i)| listing.name(*i).len()).sum();
-        files.reserve(arrived.len(), octets);
-        for (uid, i) in arrived {
-            files.push(NewFile {
-                uid: *uid,
-                name: listing.name(*i),
-                base_octets: listing.base(*i).len(),
-                hash: listing.hash(*i),
-                place: listing.place(*i),
-            });
+        if files.len() == 0 {
+            let names = listing.take_names();
+            *files = Files::of(
+                names,
+                arrived.iter().map(|(uid, i)| listing.stored(*i, *uid)),
+            );
+        } else {
+            for (uid, i) in arrived {
+                files.push(listing.message(*i, *uid));
+            }
         }
         for (uid, order) in orders {
             files.set_order(uid, order);

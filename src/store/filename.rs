@@ -133,13 +133,16 @@ impl<'a> FileName<'a> {
 
     /// The flags its letters stand for. Letters whose keyword the table does not know count for nothing.
     pub(super) fn flags(&self, keywords: &KeywordTable) -> Flags {
+        known_flags(self.letter_flags(), keywords)
+    }
+
+    /// The flags its letters stand for if all letters are of keywords that are known.
+    pub(super) fn letter_flags(&self) -> Flags {
         let mut flags = Flags::NONE;
         for letter in self.letters().0 {
             if let Some((_, flag)) = SYSTEM_LETTERS.iter().find(|(known, _)| known == letter) {
                 flags = flags.with(*flag);
-            } else if let Some(index) =
-                keyword_index(*letter).filter(|index| keywords.keyword(*index).is_some())
-            {
+            } else if let Some(index) = keyword_index(*letter) {
                 flags = flags.with_keyword(index);
             }
         }
@@ -199,6 +202,14 @@ fn dedup(sorted: &mut [u8]) -> usize {
         *place = *letter;
     }
     kept.len()
+}
+
+/// Flags that letters stand for, without those of keywords that the table does not know.
+pub(super) fn known_flags(letters: Flags, keywords: &KeywordTable) -> Flags {
+    letters
+        .keyword_indexes()
+        .filter(|index| keywords.keyword(*index).is_some())
+        .fold(letters.system(), Flags::with_keyword)
 }
 
 /// The keyword position of a letter.

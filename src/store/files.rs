@@ -57,7 +57,46 @@ pub(super) struct NewFile<'a> {
     pub(super) place: Place,
 }
 
+/// As [`NewFile`], with a name that lies in the block of memory given with it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoredFile {
+    /// UID.
+    pub(super) uid: Uid,
+    /// Where the name begins.
+    pub(super) start: u32,
+    /// Octets of the name.
+    pub(super) octets: u16,
+    /// Octets of the base name.
+    pub(super) base_octets: u16,
+    /// Hash of the base name.
+    pub(super) hash: u32,
+    /// Its directory.
+    pub(super) place: Place,
+}
+
 impl Files {
+    /// All messages at once, by rising UID; what does not rise is passed over. `names` has all names, and maybe others.
+    pub(super) fn of(
+        names: Vec<u8>,
+        files: impl ExactSizeIterator<Item = Option<StoredFile>>,
+    ) -> Self {
+        let mut all = Self {
+            uids: Vec::with_capacity(files.len()),
+            entries: Vec::with_capacity(files.len()),
+            hashes: Vec::with_capacity(files.len()),
+            unused: names.len(),
+            names,
+            ..Self::default()
+        };
+        for file in files.flatten() {
+            if all.uids.last().is_none_or(|last| *last < file.uid) {
+                all.unused -= usize::from(file.octets).min(all.unused);
+                all.add(file);
+            }
+        }
+        all
+    }
+
     /// How many messages there are.
     pub(super) const fn len(&self) -> usize {
         self.uids.len()
@@ -154,24 +193,28 @@ impl Files {
         let Some(start) = self.store_name(file.name) else {
             return false;
         };
-        self.uids.push(file.uid);
-        self.hashes.push(file.hash);
-        self.entries.push(Entry {
+        self.add(StoredFile {
+            uid: file.uid,
             start,
             octets,
-            base_octets: base_octets.min(octets),
+            base_octets,
+            hash: file.hash,
             place: file.place,
         });
-        self.in_new += usize::from(file.place == Place::New);
         true
     }
 
-    /// Makes room for so many messages, with so many octets of names.
-    pub(super) fn reserve(&mut self, messages: usize, octets: usize) {
-        self.uids.reserve(messages);
-        self.entries.reserve(messages);
-        self.hashes.reserve(messages);
-        self.names.reserve(octets);
+    /// Adds a message whose name is there.
+    fn add(&mut self, file: StoredFile) {
+        self.uids.push(file.uid);
+        self.hashes.push(file.hash);
+        self.entries.push(Entry {
+            start: file.start,
+            octets: file.octets,
+            base_octets: file.base_octets.min(file.octets),
+            place: file.place,
+        });
+        self.in_new += usize::from(file.place == Place::New);
     }
 
     /// Gives back the room for messages that have not come, after the first look.
@@ -298,5 +341,37 @@ mod tests {
             "{} octets of names for 100 messages",
             files.names.len()
         );
+    }
+
+    #[test]
+    fn takes_over_names_that_lie_side_by_side() {
+        let names = b"old:2,Sa:2,Tjunkb".to_vec();
+        let stored = |value, start, octets, base_octets, place| {
+            Some(StoredFile {
+                uid: uid(value),
+                start,
+                octets,
+                base_octets,
+                hash: value,
+                place,
+            })
+        };
+        let mut files = Files::of(
+            names,
+            [
+                stored(1, 7, 5, 1, Place::Cur),
+                stored(4, 0, 7, 3, Place::Cur),
+                stored(4, 12, 4, 4, Place::Cur),
+                None,
+                stored(9, 16, 1, 1, Place::New),
+            ]
+            .into_iter(),
+        );
+        assert_eq!((files.len(), files.in_new(), files.unused), (3, 1, 4));
+        files.rename(2, b"b:2,", Place::Cur);
+        let names: Vec<&[u8]> = (0..4).map(|at| files.name(at)).collect();
+        assert_eq!(names, [&b"a:2,T"[..], b"old:2,S", b"b:2,", b""]);
+        assert_eq!(files.base(1), b"old");
+        assert_eq!((files.in_new(), files.unused), (0, 5));
     }
 }

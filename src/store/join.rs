@@ -1,7 +1,8 @@
 //! Compares the files found with the messages known and the records of the UID list. Pure.
 
 use super::filename::arrival_order;
-use super::files::Files;
+use super::files::{Files, NameHasher};
+use super::helpers::Helpers;
 use super::scan::{BaseIndex, Listing};
 use super::spool::Place;
 use crate::mailbox::id::Uid;
@@ -55,19 +56,50 @@ impl Joined {
     }
 }
 
+/// Finds files by their base names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Finder<'a> {
+    /// The files.
+    pub(super) listing: &'a Listing,
+    /// Finds each of them.
+    pub(super) index: &'a BaseIndex,
+    /// Hashes names.
+    pub(super) hasher: &'a NameHasher,
+    /// They help where many are to be found.
+    pub(super) helpers: &'a Helpers,
+}
+
+impl<'a> Finder<'a> {
+    /// The file of each of so many base names, which have these hashes.
+    fn find(
+        &self,
+        count: usize,
+        name: impl Fn(usize) -> Option<(&'a [u8], u32)> + Sync,
+    ) -> Vec<Option<u32>> {
+        let mut found = vec![None; count];
+        self.helpers.fill(&mut found, &|at| {
+            let (base, hash) = name(at)?;
+            u32::try_from(self.index.find(self.listing, hash, base)?).ok()
+        });
+        found
+    }
+}
+
 /// Compares. `records` are UIDs and base names, rising; of two with one name the later counts.
-pub(super) fn join<'a>(
+pub(super) fn join(
     files: &Files,
-    listing: &Listing,
-    index: &BaseIndex,
-    records: impl Iterator<Item = (Uid, &'a [u8], u32)>,
+    finder: Finder<'_>,
+    records: &[(Uid, &[u8])],
     ground: Ground,
 ) -> Joined {
+    let listing = finder.listing;
     let mut joined = Joined::default();
     let mut owners: Vec<Option<u32>> = vec![None; listing.len()];
-    for (at, hash) in files.hashes().iter().enumerate() {
-        let found = index.find(listing, *hash, files.base(at));
-        match found.and_then(|i| owners.get_mut(i)) {
+    let known = finder.find(files.len(), |at| {
+        Some((files.base(at), *files.hashes().get(at)?))
+    });
+    for (at, found) in known.into_iter().enumerate() {
+        match found.and_then(|i| owners.get_mut(i as usize)) {
             Some(owner) => *owner = u32::try_from(at).ok(),
             None if ground.whole || files.place(at) == Place::New => {
                 joined.missing.extend(files.uid(at));
@@ -76,13 +108,14 @@ pub(super) fn join<'a>(
         }
     }
     let mut claims: Vec<Option<Uid>> = vec![None; listing.len()];
-    for (uid, base, hash) in records {
-        match index
-            .find(listing, hash, base)
-            .and_then(|i| claims.get_mut(i))
-        {
-            Some(claim) => *claim = Some(uid),
-            None => joined.unmatched = joined.unmatched.or(Some(uid)),
+    let recorded = finder.find(records.len(), |at| {
+        let (_, base) = records.get(at)?;
+        Some((*base, finder.hasher.hash(base)))
+    });
+    for ((uid, _), found) in records.iter().zip(recorded) {
+        match found.and_then(|i| claims.get_mut(i as usize)) {
+            Some(claim) => *claim = Some(*uid),
+            None => joined.unmatched = joined.unmatched.or(Some(*uid)),
         }
     }
     for (i, (owner, claim)) in owners.into_iter().zip(claims).enumerate() {
@@ -155,7 +188,7 @@ fn leading_number(base: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::files::{NameHasher, NewFile};
+    use crate::store::files::NewFile;
 
     /// Files as `place/name`.
     fn listing(hasher: &NameHasher, names: &[&str]) -> Listing {
@@ -207,10 +240,17 @@ mod tests {
         }
         let listing = listing(&hasher, found);
         let index = BaseIndex::new(&listing);
-        let records = records
+        let records: Vec<(Uid, &[u8])> = records
             .iter()
-            .map(|(value, name)| (uid(*value), name.as_bytes(), hasher.hash(name.as_bytes())));
-        join(&files, &listing, &index, records, ground)
+            .map(|(value, name)| (uid(*value), name.as_bytes()))
+            .collect();
+        let finder = Finder {
+            listing: &listing,
+            index: &index,
+            hasher: &hasher,
+            helpers: &Helpers::default(),
+        };
+        join(&files, finder, &records, ground)
     }
 
     const WHOLE: Ground = Ground {

@@ -10,14 +10,14 @@
 
 use super::account::AccountState;
 use super::failure::{Lasting, failed};
-use super::filename::FileName;
+use super::filename::{FileName, known_flags};
 use super::files::{Files, NameHasher};
 use super::keyword_map::KeywordMap;
 use super::keywords::KeywordFiles;
 use super::maildrop::Maildrop;
 use super::notes::NotesOf;
 use super::remember::Memory;
-use super::scan::{DirectoryState, Stamp};
+use super::scan::{DirectoryState, Listing, Stamp};
 use super::spool::{Place, Spool};
 use super::uidlist_file::{LockedUidList, Look, UidListFile};
 use super::watch::Signal;
@@ -243,14 +243,20 @@ impl OpenMailbox {
 
     /// The flags that a file name and our record of keywords tell, as connections see them.
     pub(super) fn flags_of(disk: &Disk, name: &[u8]) -> Flags {
-        FileName::parse(name).map_or(Flags::NONE, |parsed| Self::flags_in(disk, parsed))
+        FileName::parse(name).map_or(Flags::NONE, |parsed| {
+            Self::flags_with(disk, parsed.letter_flags(), parsed.base)
+        })
     }
 
-    /// As [`OpenMailbox::flags_of`], of a name that was taken apart.
-    pub(super) fn flags_in(disk: &Disk, name: FileName<'_>) -> Flags {
-        let letters = name.flags(disk.keywords.table());
-        let extra = disk.keywords.extra(name.base);
-        disk.map.to_shared(letters.union(extra))
+    /// As [`OpenMailbox::flags_of`], of a file found.
+    pub(super) fn flags_listed(disk: &Disk, listing: &Listing, i: usize) -> Flags {
+        Self::flags_with(disk, listing.letters(i), listing.base(i))
+    }
+
+    /// The flags that letters and our record of keywords tell.
+    fn flags_with(disk: &Disk, letters: Flags, base: &[u8]) -> Flags {
+        let letters = known_flags(letters, disk.keywords.table());
+        disk.map.to_shared(letters.union(disk.keywords.extra(base)))
     }
 
     /// Looks at what the system says of a message's file, following it if it was renamed meanwhile.

@@ -2,7 +2,7 @@
 
 use super::files::NameHasher;
 use super::helpers::Helpers;
-use super::scan::Listing;
+use super::scan::{BaseIndex, Listing};
 use super::spool::{Place, Spool};
 use super::uidlist::UidList;
 use std::io;
@@ -24,6 +24,8 @@ pub(crate) fn uid_list(text: Vec<u8>) -> usize {
 pub(crate) fn listed(maildir: &Path) -> io::Result<usize> {
     let mut listing = Listing::default();
     let spool = Spool::new(maildir);
-    listing.read(&spool, Place::Cur, &NameHasher::default(), &HELPERS)?;
+    let hasher = NameHasher::default();
+    let mut index = BaseIndex::default();
+    listing.read(&spool, Place::Cur, &hasher, &HELPERS, &mut index)?;
     Ok(listing.len())
 }

@@ -11,9 +11,11 @@
 //!   ([`LARGE`]), at the first look after [`OWN_CHANGE_TRUST`].
 
 use super::filename::FileName;
-use super::files::NameHasher;
+use super::files::{NameHasher, NewFile, StoredFile};
 use super::helpers::Helpers;
 use super::spool::{Place, Spool};
+use crate::mailbox::flag::Flags;
+use crate::mailbox::id::Uid;
 use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Mode, OFlags, statat};
 use rustix::io::retry_on_intr;
 use std::fs;
@@ -182,6 +184,8 @@ struct Listed {
     base_octets: u16,
     hash: u32,
     place: Place,
+    /// What the letters stand for.
+    letters: Flags,
 }
 
 /// A directory that is being read.
@@ -243,8 +247,8 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Reads a directory: regular files whose names messages can have. A large one is read by a helper, if one is free, while the names
-    /// that have come are looked at.
+    /// Reads a directory, also into the `index`: regular files whose names messages can have. A large one is read by a helper, if one is
+    /// free, while the names that have come are looked at.
     ///
     /// # Errors
     /// What the system says; an unreadable directory is never an empty one.
@@ -254,10 +258,12 @@ impl Listing {
         place: Place,
         hasher: &NameHasher,
         helpers: &Helpers,
+        index: &mut BaseIndex,
     ) -> io::Result<()> {
         let mut names = Names::of(spool.place(place))?;
         let first = names.next_batch(LARGE)?;
         self.push_all(&first, place, hasher)?;
+        index.extend(self);
         if first.ends.len() < LARGE {
             return Ok(());
         }
@@ -266,6 +272,7 @@ impl Listing {
             |batch| {
                 let batch = batch?;
                 self.push_all(&batch, place, hasher)?;
+                index.extend(self);
                 Ok(!batch.ends.is_empty())
             },
         )
@@ -307,6 +314,7 @@ impl Listing {
             base_octets,
             hash: hasher.hash(parsed.base),
             place,
+            letters: parsed.letter_flags(),
         });
         Ok(())
     }
@@ -326,13 +334,40 @@ impl Listing {
         self.part(index, |file| file.base_octets)
     }
 
-    /// Name of a file, taken apart.
-    pub(super) fn parsed(&self, index: usize) -> FileName<'_> {
-        let (name, base) = (self.name(index), self.base(index));
-        FileName {
-            base,
-            info: name.get(base.len()..).unwrap_or_default(),
+    /// What the letters of a file's name stand for, as [`FileName::letter_flags`] tells.
+    pub(super) fn letters(&self, index: usize) -> Flags {
+        self.files
+            .get(index)
+            .map_or(Flags::NONE, |file| file.letters)
+    }
+
+    /// A file as a message.
+    pub(super) fn message(&self, index: usize, uid: Uid) -> NewFile<'_> {
+        NewFile {
+            uid,
+            name: self.name(index),
+            base_octets: self.base(index).len(),
+            hash: self.hash(index),
+            place: self.place(index),
         }
+    }
+
+    /// A file as a message whose name lies where it lies here.
+    pub(super) fn stored(&self, index: usize, uid: Uid) -> Option<StoredFile> {
+        let file = self.files.get(index)?;
+        Some(StoredFile {
+            uid,
+            start: file.start,
+            octets: file.octets,
+            base_octets: file.base_octets,
+            hash: file.hash,
+            place: file.place,
+        })
+    }
+
+    /// Gives all names away, once they have been looked at.
+    pub(super) fn take_names(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.names)
     }
 
     fn part(&self, index: usize, octets: impl Fn(&Listed) -> u16) -> &[u8] {
@@ -384,36 +419,79 @@ impl Listing {
     }
 }
 
-/// Finds files of a [`Listing`] by base name: a hash table with open addresses, four to eight octets a file.
+/// Finds files of a [`Listing`] by base name: a hash table with open addresses, 16 to 32 octets a file.
 #[derive(Debug)]
 pub(super) struct BaseIndex {
-    /// Index of a file plus one; zero for none.
-    slots: Vec<u32>,
+    slots: Vec<Slot>,
+    /// How many files are in it, the first ones of the listing.
+    files: usize,
     /// Files whose base name another one has too, and that other one.
     doubles: Vec<(usize, usize)>,
+}
+
+/// Room for one file.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    /// Index of the file plus one; zero for none.
+    number: u32,
+    /// Hash of its base name, so that most other names need not be looked at.
+    hash: u32,
+}
+
+impl Default for BaseIndex {
+    fn default() -> Self {
+        Self {
+            slots: vec![Slot::default()],
+            files: 0,
+            doubles: Vec::new(),
+        }
+    }
 }
 
 impl BaseIndex {
     /// For all files of a listing.
     pub(super) fn new(listing: &Listing) -> Self {
-        let size = (listing.len() * 2).next_power_of_two();
-        let mut index = Self {
-            slots: vec![0; size],
-            doubles: Vec::new(),
-        };
-        for (i, file) in listing.files.iter().enumerate() {
-            match index.slot_of(listing, file.hash, listing.base(i)) {
-                Ok(first) => index.doubles.push((i, first)),
-                Err(free) => {
-                    if let (Some(slot), Ok(number)) =
-                        (index.slots.get_mut(free), u32::try_from(i + 1))
-                    {
-                        *slot = number;
-                    }
-                }
+        let mut index = Self::default();
+        index.extend(listing);
+        index
+    }
+
+    /// Adds the files that have been added to the listing.
+    pub(super) fn extend(&mut self, listing: &Listing) {
+        self.grow((listing.len() * 2).next_power_of_two());
+        for (i, file) in listing.files.iter().enumerate().skip(self.files) {
+            match self.slot_of(listing, file.hash, listing.base(i)) {
+                Ok(first) => self.doubles.push((i, first)),
+                Err(free) => self.fill(free, i, file.hash),
             }
         }
-        index
+        self.files = listing.len();
+    }
+
+    /// Puts a file into a free slot.
+    fn fill(&mut self, free: usize, i: usize, hash: u32) {
+        if let (Some(slot), Ok(number)) = (self.slots.get_mut(free), u32::try_from(i + 1)) {
+            *slot = Slot { number, hash };
+        }
+    }
+
+    /// Makes room for half as many files as `size`.
+    fn grow(&mut self, size: usize) {
+        if size <= self.slots.len() {
+            return;
+        }
+        let before = std::mem::replace(&mut self.slots, vec![Slot::default(); size]);
+        let mask = size - 1;
+        for slot in before.into_iter().filter(|slot| slot.number > 0) {
+            let mut at = slot.hash as usize & mask;
+            while let Some(place) = self.slots.get_mut(at) {
+                if place.number == 0 {
+                    *place = slot;
+                    break;
+                }
+                at = (at + 1) & mask;
+            }
+        }
     }
 
     /// The file with a base name.
@@ -431,14 +509,11 @@ impl BaseIndex {
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
         loop {
-            let Some(i) = self
-                .slots
-                .get(at)
-                .and_then(|number| (*number as usize).checked_sub(1))
-            else {
+            let slot = self.slots.get(at).copied().unwrap_or_default();
+            let Some(i) = (slot.number as usize).checked_sub(1) else {
                 return Err(at);
             };
-            if listing.hash(i) == hash && listing.base(i) == base {
+            if slot.hash == hash && listing.base(i) == base {
                 return Ok(i);
             }
             at = (at + 1) & mask;

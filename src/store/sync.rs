@@ -10,7 +10,7 @@
 //! out when the list is next written anew; a message in `new/` with a UID is moved by the next look that takes.
 
 use super::failure::failed;
-use super::join::{Ground, Joined, join};
+use super::join::{Finder, Ground, Joined, join};
 use super::open_mailbox::{Disk, OpenMailbox};
 use super::scan::{BaseIndex, FINE_TICK, Listing, Stamp};
 use super::spool::{Place, Spool};
@@ -232,15 +232,17 @@ impl OpenMailbox {
         };
         for reading in 1.. {
             let began = clock::since_epoch(clock::now());
-            let (new, cur, mut listing) = self
-                .read_places(spool, whole)
+            let mut listing = Listing::default();
+            let mut index = BaseIndex::default();
+            let (new, cur) = self
+                .read_places(spool, whole, &mut listing, &mut index)
                 .map_err(|error| self.lost(spool, &error))?;
             let after = Stamp::of(spool.place(Place::Cur)).map_err(|e| self.lost(spool, &e))?;
             let is_sure = whole && after == cur && cur.settles_in(began).is_none();
             if let Some(earlier) = earlier.take().filter(|_| !is_sure) {
                 listing.fill_up(&earlier);
             }
-            let mut index = BaseIndex::new(&listing);
+            index.extend(&listing);
             if !index.doubles().is_empty() {
                 doubles::part(self, spool, &mut listing, &index);
                 index = BaseIndex::new(&listing);
@@ -280,16 +282,21 @@ impl OpenMailbox {
     }
 
     /// The stamps of both directories, then their files, or those of `new/` alone.
-    fn read_places(&self, spool: &Spool, whole: bool) -> io::Result<(Stamp, Stamp, Listing)> {
+    fn read_places(
+        &self,
+        spool: &Spool,
+        whole: bool,
+        listing: &mut Listing,
+        index: &mut BaseIndex,
+    ) -> io::Result<(Stamp, Stamp)> {
         let new = Stamp::of(spool.place(Place::New))?;
         let cur = Stamp::of(spool.place(Place::Cur))?;
-        let mut listing = Listing::default();
         let helpers = &self.account.store.helpers;
-        listing.read(spool, Place::New, &self.hasher, helpers)?;
+        listing.read(spool, Place::New, &self.hasher, helpers, index)?;
         if whole {
-            listing.read(spool, Place::Cur, &self.hasher, helpers)?;
+            listing.read(spool, Place::Cur, &self.hasher, helpers, index)?;
         }
-        Ok((new, cur, listing))
+        Ok((new, cur))
     }
 
     /// Not everything could be found out: look again soon.
@@ -325,15 +332,22 @@ impl OpenMailbox {
         index: &BaseIndex,
         whole: bool,
     ) -> Joined {
-        let records = list
+        let records: Vec<(Uid, &[u8])> = list
             .records_after(joined)
-            .map(|record| (record.uid, record.base, self.hasher.hash(record.base)));
+            .map(|record| (record.uid, record.base))
+            .collect();
+        let finder = Finder {
+            listing,
+            index,
+            hasher: &self.hasher,
+            helpers: &self.account.store.helpers,
+        };
         let ground = Ground {
             whole,
             all_records: joined == 0,
             uid_next: is_loaded.then(|| self.read().uid_next()),
         };
-        join(&self.files(), listing, index, records, ground)
+        join(&self.files(), finder, &records, ground)
     }
 
     /// Reads, and takes over what was found; new files get their UIDs.
@@ -356,11 +370,11 @@ impl OpenMailbox {
             };
             match given {
                 Ok(Some(given)) if disk.is_loaded => {
-                    self.apply(disk, &found, &given);
+                    self.apply(disk, &mut found, &given);
                     return Ok(());
                 }
                 Ok(Some(given)) => {
-                    if self.apply_first(disk, &found, &given, is_current) {
+                    if self.apply_first(disk, &mut found, &given, is_current) {
                         return Ok(());
                     }
                     let look = disk.list.look().map_err(|error| self.lost(spool, &error))?;
@@ -392,12 +406,12 @@ impl OpenMailbox {
             found.joined = self.compare(disk, &found.listing, &found.index, found.whole)?;
             found.joined.put_off();
             found.is_settled = false;
-            self.apply(disk, &found, &[]);
+            self.apply(disk, &mut found, &[]);
             if is_other {
                 disk.joined = 0;
             }
         } else {
-            self.apply_first(disk, &found, &[], true);
+            self.apply_first(disk, &mut found, &[], true);
         }
         self.unsure(disk);
         Ok(())

@@ -18,6 +18,9 @@ const PLAUSIBLE_GAP: u32 = 65_536;
 /// Octets at the beginning and at the end by which a file is known again that has grown.
 const SAMPLE_OCTETS: usize = 256;
 
+/// Most octets of a line beside the name and the fields: a UID, blanks, colon and line end.
+const MAX_FRAME_OCTETS: usize = 14;
+
 /// The list in memory. Holds the octets of the file once, and twelve octets a record, until [`UidList::forget_plain`].
 #[derive(Debug, Clone)]
 pub(super) struct UidList {
@@ -385,6 +388,16 @@ impl UidList {
         self.entries.iter().map(|entry| self.at(*entry))
     }
 
+    /// True if records of these UIDs stand one after the other.
+    pub(super) fn has_row(&self, uids: &[Uid]) -> bool {
+        let Some(first) = uids.first() else {
+            return true;
+        };
+        let from = self.entries.partition_point(|entry| entry.uid < *first);
+        let row = self.entries.get(from..from + uids.len());
+        row.is_some_and(|row| row.iter().map(|entry| &entry.uid).eq(uids))
+    }
+
     /// The record of a UID, if it is in memory: those with fields are.
     pub(super) fn record(&self, uid: Uid) -> Option<Record<'_>> {
         let at = self
@@ -415,7 +428,10 @@ impl UidList {
 
     /// The lines for new records and their UIDs; none if there are not enough UIDs left. Names that no list can hold get none.
     pub(super) fn lines_for(&self, records: &[NewRecord<'_>]) -> Option<(Vec<u8>, Vec<Uid>)> {
-        let (mut lines, mut uids) = (Vec::new(), Vec::with_capacity(records.len()));
+        let octets =
+            |record: &NewRecord<'_>| record.base.len() + record.fields.len() + MAX_FRAME_OCTETS;
+        let mut lines = Vec::with_capacity(records.iter().map(octets).sum());
+        let mut uids = Vec::with_capacity(records.len());
         let mut next = self.uid_next();
         for record in records {
             let uid = next?;
@@ -463,7 +479,7 @@ impl UidList {
 
 /// Appends a record's line.
 fn push_record(record: &Record<'_>, fields: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(record.uid.to_string().as_bytes());
+    push_number(record.uid.value(), out);
     out.push(b' ');
     if !fields.is_empty() {
         out.extend_from_slice(fields);
@@ -472,6 +488,23 @@ fn push_record(record: &Record<'_>, fields: &[u8], out: &mut Vec<u8>) {
     out.push(b':');
     out.extend_from_slice(record.base);
     out.push(b'\n');
+}
+
+/// Appends a number in decimal.
+fn push_number(number: u32, out: &mut Vec<u8>) {
+    let start = out.len();
+    let mut rest = number;
+    loop {
+        let [digit, ..] = (rest % 10).to_le_bytes();
+        out.push(b'0' + digit);
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if let Some(digits) = out.get_mut(start..) {
+        digits.reverse();
+    }
 }
 
 /// The first and the last octets of a text.

@@ -428,12 +428,7 @@ impl LockedUidList<'_> {
         self.lock.touch()?;
         durable::append(&self.file.path, &lines)?;
         self.file.look()?;
-        let known = |uid: &Uid| {
-            self.file
-                .list()
-                .is_some_and(|list| list.record(*uid).is_some())
-        };
-        if uids.iter().all(known) {
+        if self.file.list().is_some_and(|list| list.has_row(&uids)) {
             Ok(uids)
         } else {
             Err(io::Error::other(
