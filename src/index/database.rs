@@ -187,6 +187,21 @@ impl Database {
         identity(path) == Some(self.identity)
     }
 
+    /// True if what a killed process told of some of its mailboxes may be missing.
+    pub(super) const fn is_in_doubt(&self) -> bool {
+        self.in_doubt.is_some()
+    }
+
+    /// Closes it for now; true if it is to be closed in order later, by whoever [wakes](Self::wake) it.
+    pub(super) fn rest(mut self) -> bool {
+        std::mem::take(&mut self.is_dirty)
+    }
+
+    /// It rested: to be closed in order, though nothing was changed since.
+    pub(super) const fn wake(&mut self) {
+        self.is_dirty = true;
+    }
+
     /// Leaves it without a word that it is in order.
     pub(super) fn abandon(mut self) {
         self.turn = None;

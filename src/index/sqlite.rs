@@ -8,7 +8,8 @@
 //!   inode. A record that is damaged is begun anew alone.
 //! - A database that cannot be used (locked for long, no room, no permission) is left alone for `RETRY_AFTER`; the server goes on
 //!   from memory.
-//! - Few are open at a time (`MAX_OPEN`), so that an account that only waits costs neither memory nor files.
+//! - Few are open at a time (`MAX_OPEN`), and one that nobody has used for `REST_AFTER` *rests*: it is closed without a sync and without
+//!   a word in it, as it will be used again. So an account that only waits costs neither memory nor files.
 
 use super::codec::{NOTHING, Reader, Writer, sum};
 use super::committer::Committer;
@@ -30,7 +31,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// How often trouble is told, over all accounts.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// Most databases open at a time: two files and some 100 KiB each.
+/// Time without use after which a database rests: longer than the pauses between the commands of one synchronisation.
+pub(super) const REST_AFTER: Duration = Duration::from_secs(1);
+
+/// Most databases open at a time: two files and some 200 KiB each.
 const MAX_OPEN: usize = 256;
 
 /// Longest readable part of a database's name, in octets.
@@ -53,6 +57,10 @@ pub(super) struct Slot {
     path: PathBuf,
     database: Option<Database>,
     retry_at: Option<Instant>,
+    /// When it was used last.
+    used_at: Instant,
+    /// It rests, and is to be closed in order yet.
+    is_dirty: bool,
 }
 
 impl Databases {
@@ -94,7 +102,7 @@ impl Databases {
     }
 
     /// The slot of an account. Those used longest ago are let go.
-    fn slot(&self, account: &Path) -> Arc<Mutex<Slot>> {
+    pub(super) fn slot(&self, account: &Path) -> Arc<Mutex<Slot>> {
         let id = sum(NOTHING, account.as_os_str().as_bytes());
         let mut open = lock(&self.open);
         if let Some(at) = open.iter().rposition(|(known, _)| *known == id) {
@@ -107,6 +115,8 @@ impl Databases {
             path: self.path(account),
             database: None,
             retry_at: None,
+            used_at: now(),
+            is_dirty: false,
         }));
         let let_go = (open.len() >= MAX_OPEN).then(|| open.remove(0));
         open.push((id, Arc::clone(&slot)));
@@ -128,6 +138,10 @@ impl Databases {
             return Err(Unavailable);
         }
         slot.retry_at = None;
+        slot.used_at = now();
+        if slot.database.is_none() {
+            self.committer.let_rest(&shared);
+        }
         for is_last in [false, true] {
             let before = slot.turn_ends();
             let outcome = slot.database().and_then(&mut work);
@@ -189,7 +203,13 @@ impl Slot {
         }
         match &mut self.database {
             Some(database) => Ok(database),
-            closed => Ok(closed.insert(Database::open(&self.path)?)),
+            closed => {
+                let mut database = Database::open(&self.path)?;
+                if std::mem::take(&mut self.is_dirty) {
+                    database.wake();
+                }
+                Ok(closed.insert(database))
+            }
         }
     }
 
@@ -210,6 +230,20 @@ impl Slot {
             tracing::debug!(path = ?self.path, cause = %trouble, "index_not_committed");
             self.drop_if_lost();
         }
+    }
+
+    /// Lets the database rest if it was not used for long enough; when to look again if it was. One whose last writer may have been killed
+    /// stays open, as it knows which of its mailboxes are in doubt.
+    pub(super) fn rest(&mut self, now: Instant) -> Option<Instant> {
+        let due = self.used_at.checked_add(REST_AFTER);
+        if due.is_some_and(|due| due > now) {
+            return due;
+        }
+        self.end_turn_now();
+        if let Some(database) = self.database.take_if(|database| !database.is_in_doubt()) {
+            self.is_dirty |= database.rest();
+        }
+        None
     }
 
     /// Removes the database if changes were lost.
@@ -242,6 +276,18 @@ impl Slot {
         }
         tracing::warn!(path = ?self.path, cause, "index_rebuilt");
         true
+    }
+}
+
+impl Drop for Slot {
+    /// Closes in order what rests.
+    fn drop(&mut self) {
+        if self.is_dirty
+            && self.path.exists()
+            && let Err(trouble) = self.database()
+        {
+            tracing::debug!(path = ?self.path, cause = %trouble, "index_not_closed_in_order");
+        }
     }
 }
 

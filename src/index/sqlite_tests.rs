@@ -1,7 +1,9 @@
 //! The index in SQLite: what is remembered, and when it is not believed.
 
-use super::sqlite::Databases;
-use super::{Delta, Found, Index, Key, Record, StatusNote, Unavailable, Version, What, encode};
+use super::sqlite::{Databases, REST_AFTER};
+use super::{
+    Delta, Found, Index, Key, Record, StatusNote, Unavailable, Version, What, encode, now,
+};
 use crate::mailbox::flag::{Flags, SystemFlag};
 use crate::mailbox::id::{ModSeq, Uid, UidValidity};
 use crate::mailbox::messages::{Counts, Messages};
@@ -11,7 +13,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SEEN: Flags = Flags::NONE.with(SystemFlag::Seen);
 
@@ -412,6 +414,41 @@ fn few_databases_are_open_at_a_time() {
         })
         .count();
     assert!((1..=256).contains(&open), "{open}");
+}
+
+#[test]
+fn one_that_nobody_has_used_for_a_while_rests_and_is_closed_in_order_at_the_end() {
+    let place = Place::new();
+    let databases = place.databases();
+    let known = place.remember(&databases);
+    let rest = |at: Instant| {
+        let slot = databases.slot(&place.account());
+        slot.lock().unwrap().rest(at)
+    };
+    let used = now();
+    let due = rest(used).unwrap();
+    assert!(used < due && due <= used + REST_AFTER);
+    let state = || {
+        let files = fs::read_dir("/proc/self/fd").unwrap();
+        let mut open = files.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+        let is_open = open.any(|target| target == place.file());
+        let written_in: String = Connection::open(place.file())
+            .unwrap()
+            .query_row("SELECT boot FROM about", [], |row| row.get(0))
+            .unwrap();
+        (is_open, written_in.is_empty())
+    };
+    assert_eq!(rest(used + REST_AFTER), None);
+    assert_eq!(state(), (false, false));
+    // it is opened again, and nothing is lost
+    assert!(place.is_current(&databases, known));
+    assert!(state().0);
+    let known = place.remember_more(&databases);
+    assert_eq!(rest(now() + REST_AFTER), None);
+    assert_eq!(state(), (false, false));
+    databases.close();
+    assert_eq!(state(), (false, true));
+    assert!(place.is_current(&place.databases(), known));
 }
 
 #[test]

@@ -122,7 +122,7 @@ impl Connection {
         })
     }
 
-    /// The loop. Ends with the reason in either arm.
+    /// The loop. Ends with the reason in either arm. Work has a future of its own, so that a connection that waits need not hold its room.
     async fn drive(&mut self, mut machine: Machine) -> Result<End, End> {
         let mut step = self.step(&mut machine)?;
         loop {
@@ -132,7 +132,7 @@ impl Connection {
                     match self.step(&mut machine)? {
                         // Reading ahead: the next piece is made while this one is being written.
                         Step::Work(work) => {
-                            machine = self.work(machine, work, piece).await?;
+                            machine = Box::pin(self.work(machine, work, piece)).await?;
                             self.step(&mut machine)?
                         }
                         next => {
@@ -142,7 +142,7 @@ impl Connection {
                     }
                 }
                 Step::Work(work) => {
-                    machine = self.work(machine, work, Vec::new()).await?;
+                    machine = Box::pin(self.work(machine, work, Vec::new())).await?;
                     self.step(&mut machine)?
                 }
                 Step::Wait(wait) => {
