@@ -163,7 +163,7 @@ impl OpenMessage {
         ))
     }
 
-    /// Stored octets from a position on: at least one and at most `most`, none at the end of the file.
+    /// Stored octets from a position on: at least one and at most `most`, none at the end of the file. For none, nothing is read.
     ///
     /// # Errors
     /// What the store gives.
@@ -173,6 +173,9 @@ impl OpenMessage {
         most: u64,
         scratch: &'a mut Vec<u8>,
     ) -> backend::Result<&'a [u8]> {
+        if most == 0 {
+            return Ok(&[]);
+        }
         let most = usize::try_from(most.min(BLOCK_OCTETS)).unwrap_or(0);
         let held = usize::try_from(position)
             .ok()

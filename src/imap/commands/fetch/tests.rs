@@ -350,6 +350,36 @@ impl Message for Shrinking {
     }
 }
 
+/// A file that is never to be asked for no octets.
+#[derive(Debug)]
+struct Asked(Vec<u8>);
+
+impl Message for Asked {
+    fn stored_octets(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&mut self, position: u64, buffer: &mut [u8]) -> backend::Result<usize> {
+        assert!(!buffer.is_empty(), "nothing read at {position}");
+        let from = usize::try_from(position).unwrap();
+        let read = buffer.len().min(self.0.len() - from);
+        buffer[..read].copy_from_slice(&self.0[from..from + read]);
+        Ok(read)
+    }
+}
+
+#[test]
+fn no_read_is_in_vain() {
+    for octets in [0, 1, 40_000, 300_000] {
+        let file = Asked(vec![b'\n'; octets]);
+        let mut message = OpenMessage::of_file(Box::new(file), Uid::MIN);
+        let range = 0..octets as u64;
+        let place = message.place(&range, None, 0, u64::MAX).unwrap();
+        assert_eq!(place.octets, 2 * octets as u64);
+        assert_eq!(message.octets(&range).unwrap().len(), octets);
+    }
+}
+
 #[test]
 fn a_file_that_is_cut_short_breaks_the_literal_off() {
     let file = Shrinking {
