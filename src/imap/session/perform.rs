@@ -16,6 +16,7 @@ use crate::imap::types::select::Select;
 use crate::mailbox::backend::Intake;
 use crate::mailbox::uid_set::UidSet;
 use std::fmt;
+use std::sync::Arc;
 
 /// Most fields of a client's ID that are logged; RFC 2971 §3.3 allows 30.
 const MAX_ID_FIELDS: usize = 30;
@@ -217,6 +218,11 @@ impl Session {
         read_only: bool,
         out: &mut Vec<u8>,
     ) -> Result<(Option<FetchCursor>, Completed), CommandError> {
+        // one that is selected again need not be read anew
+        let _before = match &self.state {
+            State::Selected(_, selected) => Some(Arc::clone(&selected.mailbox)),
+            State::NotAuthenticated | State::Authenticated(_) | State::Logout => None,
+        };
         let mut out = self.responses(out);
         if self.deselect() {
             out.ok(Code::Closed, "Previous mailbox closed");
