@@ -79,8 +79,9 @@ impl Dovecot {
             write!(input, "a{tag} {command}\r\nn{tag} NOOP\r\n").unwrap();
         }
         write!(input, "z LOGOUT\r\n").unwrap();
-        drop(input);
         let answers = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        // while its answers wait to be read, the end of input would end it
+        drop(input);
         assert!(answers.contains("z OK"), "{answers}");
         answers
     }
