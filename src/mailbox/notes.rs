@@ -124,6 +124,14 @@ impl Page {
         (0..self.ends.len()).filter_map(|rank| self.at(rank))
     }
 
+    /// The notes with the messages they are about, if this is the page of that number.
+    pub fn entries(&self, number: PageNumber) -> impl Iterator<Item = (Uid, &[u8])> {
+        let first = number.value().saturating_mul(PAGE_UIDS);
+        let uids = slots(self.present).map(move |slot| Uid::new(first.saturating_add(slot)));
+        let entries = uids.zip(self.notes());
+        entries.filter_map(|(uid, note)| Some((uid?, note)))
+    }
+
     /// The note about a message, which must be one of this page.
     pub fn get(&self, uid: Uid) -> Option<&[u8]> {
         let bit = bit(uid);
@@ -144,7 +152,7 @@ impl Page {
         let mut notes: [Option<&[u8]>; PAGE_UIDS as usize] = [None; PAGE_UIDS as usize];
         let mut present = self.present;
         for (slot, note) in slots(self.present).zip(self.notes()) {
-            if let Some(place) = notes.get_mut(slot) {
+            if let Some(place) = notes.get_mut(slot as usize) {
                 *place = Some(note);
             }
         }
@@ -172,8 +180,8 @@ const fn bit(uid: Uid) -> u64 {
 }
 
 /// The places of the bits that are set, rising.
-fn slots(present: u64) -> impl Iterator<Item = usize> {
-    (0..PAGE_UIDS as usize).filter(move |slot| present >> slot & 1 == 1)
+fn slots(present: u64) -> impl Iterator<Item = u32> {
+    (0..PAGE_UIDS).filter(move |slot| present >> slot & 1 == 1)
 }
 
 /// Pages of several kinds about the same messages, in the order in which the kinds were asked for.
@@ -246,6 +254,9 @@ mod tests {
             .collect();
         let expected: [Option<&[u8]>; 5] = [Some(b"aa"), None, Some(b""), None, Some(b"z")];
         assert_eq!(found, expected);
+        let entries: Vec<(Uid, &[u8])> = page.entries(PageNumber::of(uid(64))).collect();
+        let expected: [(Uid, &[u8]); 3] = [(uid(64), b"aa"), (uid(70), b""), (uid(127), b"z")];
+        assert_eq!(entries, expected);
         let again = Page::from_parts(page.present(), page.notes());
         assert_eq!(again.as_ref(), Some(&page));
         assert_eq!(Page::from_parts(3, [b"one".as_slice()]), None);

@@ -2,10 +2,15 @@
 //!
 //! What was used last is in memory, within a bound for all accounts; all of it is in the index, if there is one. A mailbox that is opened
 //! anew begins with none in memory.
+//!
+//! In the index a note stands behind a sum over the base name of the message's file: where a UID list was put back from a copy, a UID may
+//! be given to another message, of which the note is not.
 
 use super::open_mailbox::OpenMailbox;
+use crate::mailbox::id::Uid;
 use crate::mailbox::notes::{Kind, Page, PageId, PageNumber, Row, Sheet, with_rows};
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -190,7 +195,31 @@ impl OpenMailbox {
         let is_any = ids.iter().any(|id| remembered.contains(id));
         *self.noted() = Some(remembered);
         let found = is_any.then(|| index.notes(root, &key, ids));
-        found.and_then(Result::ok).unwrap_or_else(nothing)
+        let mut found = found.and_then(Result::ok).unwrap_or_else(nothing);
+        for (page, (_, number)) in found.iter_mut().zip(ids) {
+            *page = page.take().map(|page| self.unbound(&page, *number));
+        }
+        found
+    }
+
+    /// Binds notes to the messages that they are about.
+    fn bound(&self, page: &Page, number: PageNumber) -> Page {
+        let files = self.files();
+        let bind = |(uid, note): (Uid, &[u8])| {
+            let sum = name_sum(files.base(files.position(uid)?));
+            Some((uid, [sum.as_slice(), note].concat()))
+        };
+        let notes: Vec<(Uid, Vec<u8>)> = page.entries(number).filter_map(bind).collect();
+        Page::default().with(notes.iter().map(|(uid, note)| (*uid, note.as_slice())))
+    }
+
+    /// The notes that are about messages that are there.
+    fn unbound(&self, page: &Page, number: PageNumber) -> Page {
+        let files = self.files();
+        Page::default().with(page.entries(number).filter_map(|(uid, bound)| {
+            let sum = name_sum(files.base(files.position(uid)?));
+            Some((uid, bound.strip_prefix(&sum)?))
+        }))
     }
 
     /// See [`crate::mailbox::backend::Mailbox::keep_notes`].
@@ -207,7 +236,10 @@ impl OpenMailbox {
         if let Ok(mut disk) = self.disk()
             && let Some((index, key)) = self.indexed(&mut disk)
         {
-            match index.keep_notes(self.account.folders.root(), &key, &pages) {
+            let bound: Vec<(PageId, Arc<Page>)> = (pages.iter())
+                .map(|(id, page)| (*id, Arc::new(self.bound(page, id.1))))
+                .collect();
+            match index.keep_notes(self.account.folders.root(), &key, &bound) {
                 Ok(()) => {
                     if let Some(remembered) = &mut *self.noted() {
                         remembered.extend(pages.iter().map(|(id, _)| *id));
@@ -228,10 +260,16 @@ impl OpenMailbox {
     }
 }
 
+/// A sum over a base name. Another release may count another way: then notes are made anew.
+fn name_sum(base: &[u8]) -> [u8; 8] {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(base);
+    hasher.finish().to_le_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mailbox::id::Uid;
 
     fn uid(value: u32) -> Uid {
         Uid::new(value).unwrap()

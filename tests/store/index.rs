@@ -5,7 +5,7 @@ use restante::index::{Change, Index, Key, StatusNote, Unavailable, Version};
 use restante::mailbox::backend::{Account, Intake, Mailbox};
 use restante::mailbox::flag::{FlagAction, NamedFlags, SystemFlag};
 use restante::mailbox::id::ModSeq;
-use restante::mailbox::notes::{Page, PageId};
+use restante::mailbox::notes::{Kind, Page, PageId, PageNumber};
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -345,4 +345,28 @@ fn a_list_that_was_set_back_is_served() {
     assert_eq!(uids(&*mailbox).len(), 6);
     assert_eq!(uids(&*mailbox)[..5], [1, 2, 3, 4, 5]);
     assert!(highest(&*mailbox) >= told);
+}
+
+/// Where a list was put back from a copy, a UID that was given may be given again, to another message: what was noted is not about it.
+#[test]
+fn notes_are_not_about_another_message_with_the_uid() {
+    let spool = Spool::new();
+    let account = five(&spool);
+    let list = spool.path("dovecot-uidlist");
+    let copy = fs::read(&list).unwrap();
+    spool.append(&*account, "INBOX", b"Subject: sixth\n\n", &[]);
+    let page = PageNumber::of(uid(6));
+    let note = |value: u32| (uid(value), vec![Some(b"noted".to_vec())]);
+    inbox(&*account).keep_notes(&[Kind::Envelope], &[(page, vec![note(5), note(6)])]);
+    let noted = |account: &dyn Account| {
+        let notes = inbox(account).notes(&[Kind::Envelope], &[page]);
+        [5, 6].map(|value| notes[0].get(0, uid(value)).is_some())
+    };
+    assert_eq!(noted(&*spool.account()), [true, true]);
+    fs::write(&list, copy).unwrap();
+    // it comes before the sixth in the order in which UIDs are given
+    fs::write(spool.path("cur/1.M1P1.other"), "Subject: other\n\n").unwrap();
+    let account = spool.account();
+    assert_eq!(uids(&*inbox(&*account)), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(noted(&*account), [true, false]);
 }
