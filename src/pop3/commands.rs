@@ -329,33 +329,45 @@ impl Transaction {
         connection: &Connection,
         out: &mut Vec<u8>,
     ) {
-        let maildrop = &mut self.opened.maildrop;
         let unmeasured: Vec<MessageNumber> = match command {
             Command::List(Some(number)) => {
-                let entry = maildrop.entry(number);
-                let is_unmeasured = entry.is_some_and(|entry| entry.octets.is_none());
+                let entry = self.entry(number);
+                let is_unmeasured = entry.is_ok_and(|entry| entry.octets.is_none());
                 is_unmeasured.then_some(number).into_iter().collect()
             }
-            _ => maildrop.unmeasured(from).take(MEASURED_AT_ONCE).collect(),
+            _ => {
+                let unmeasured = self.opened.maildrop.unmeasured(from);
+                unmeasured.take(MEASURED_AT_ONCE).collect()
+            }
         };
-        let Some(last) = unmeasured.last() else {
-            return self.execute(command, connection, out);
-        };
-        let from = last.index().unwrap_or(from);
+        if let Err(error) = self.measure_all(&unmeasured) {
+            return connection.reply(&store_refusal(&error), out);
+        }
+        match unmeasured.last().and_then(|last| last.index()) {
+            Some(last) if unmeasured.len() == MEASURED_AT_ONCE => {
+                self.task = Task::Measure(command, last);
+            }
+            Some(_) | None => self.execute(command, connection, out),
+        }
+    }
+
+    /// Finds out the sizes of messages, or that they are gone.
+    fn measure_all(&mut self, numbers: &[MessageNumber]) -> Result<(), Error> {
+        let maildrop = &mut self.opened.maildrop;
         let uid = |number: &MessageNumber| Some(maildrop.entry(*number)?.uid);
-        let uids: Vec<Uid> = unmeasured.iter().filter_map(uid).collect();
+        let uids: Vec<Uid> = numbers.iter().filter_map(uid).collect();
         let sizes = self.opened.mailbox.sizes(&uids);
-        for (number, size) in unmeasured.into_iter().zip(sizes) {
-            let Some(entry) = maildrop.entry_mut(number) else {
+        for (number, size) in numbers.iter().zip(sizes) {
+            let Some(entry) = maildrop.entry_mut(*number) else {
                 continue;
             };
             match size {
                 Ok(octets) => entry.octets = Some(octets),
                 Err(Error::Expunged) => entry.mark = Mark::Gone,
-                Err(error) => return connection.reply(&store_refusal(&error), out),
+                Err(error) => return Err(error),
             }
         }
-        self.task = Task::Measure(command, from);
+        Ok(())
     }
 
     /// Makes the unique-ids and goes on with the command.
