@@ -9,6 +9,7 @@
 //! A damaged line costs that line, never the list. Where UIDs do not rise, the longest rising sequence of lines is believed. No
 //! UID that stands in the list, or that a damaged line near its end seems to hold, is ever given out again.
 
+use crate::encoding::decimal::push_number;
 use crate::mailbox::id::{Uid, UidValidity};
 use std::num::NonZeroU32;
 
@@ -479,7 +480,7 @@ impl UidList {
 
 /// Appends a record's line.
 fn push_record(record: &Record<'_>, fields: &[u8], out: &mut Vec<u8>) {
-    push_number(record.uid.value(), out);
+    push_number(record.uid.value().into(), out);
     out.push(b' ');
     if !fields.is_empty() {
         out.extend_from_slice(fields);
@@ -488,23 +489,6 @@ fn push_record(record: &Record<'_>, fields: &[u8], out: &mut Vec<u8>) {
     out.push(b':');
     out.extend_from_slice(record.base);
     out.push(b'\n');
-}
-
-/// Appends a number in decimal.
-fn push_number(number: u32, out: &mut Vec<u8>) {
-    let start = out.len();
-    let mut rest = number;
-    loop {
-        let [digit, ..] = (rest % 10).to_le_bytes();
-        out.push(b'0' + digit);
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if let Some(digits) = out.get_mut(start..) {
-        digits.reverse();
-    }
 }
 
 /// The first and the last octets of a text.

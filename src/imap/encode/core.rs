@@ -1,29 +1,11 @@
 //! Numbers, strings and sets.
 
+use crate::encoding::decimal::push_number;
 use crate::mailbox::uid_set::UidSet;
 use std::ops::RangeInclusive;
 
 /// Longest quoted string sent; what is longer goes as a literal.
 const MAX_QUOTED_OCTETS: usize = 1000;
-
-/// Appends a number in decimal digits.
-pub(super) fn push_number(number: u64, out: &mut Vec<u8>) {
-    let mut digits = [b'0'; 20];
-    let mut rest = number;
-    let mut used = 0;
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789"
-            .get((rest % 10) as usize)
-            .copied()
-            .unwrap_or_default();
-        used += 1;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
-}
 
 /// `string = quoted / literal`: quoted where that is possible. NUL, which neither can hold, becomes `?`.
 pub(super) fn push_string(text: &[u8], utf8: bool, out: &mut Vec<u8>) {
@@ -163,11 +145,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn numbers_are_decimal(number: u64) {
-            prop_assert_eq!(made(|out| push_number(number, out)), number.to_string().into_bytes());
-        }
-
         #[test]
         fn strings_are_read_back_by_the_parser(text: Vec<u8>, utf8: bool) {
             let text: Vec<u8> = text.into_iter().map(|b| b.max(1)).collect();

@@ -3,9 +3,10 @@
 //! Nothing is allocated for flags, UIDs and sizes. Literals are announced here and sent by the caller, who may do so in pieces and go
 //! on with [`FetchWriter::resume`].
 
-use super::core::{push_astring, push_list, push_literal_header, push_number};
+use super::core::{push_astring, push_list, push_literal_header};
 use super::structure::{Form, push_body, push_envelope};
 use crate::encoding::date::format_internal;
+use crate::encoding::decimal::push_number;
 use crate::imap::types::fetch::{FetchItem, Section, SectionText};
 use crate::imap::types::response::FlagList;
 use crate::imap::types::sequence::OctetWindow;

@@ -1,6 +1,7 @@
 //! Responses about mailboxes: LIST, STATUS, NAMESPACE, SEARCH (RFC 9051 §7.3).
 
-use super::core::{push_astring, push_joined, push_list, push_number, push_ranges, push_string};
+use super::core::{push_astring, push_joined, push_list, push_ranges, push_string};
+use crate::encoding::decimal::push_number;
 use crate::imap::types::core::Tag;
 use crate::imap::types::list::{ListAttribute, StatusItem, StatusValue};
 use crate::imap::types::response::{ContextUpdate, ESearch, ListEntry};

@@ -13,8 +13,9 @@ mod mailbox;
 mod status;
 pub(crate) mod structure;
 
-use self::core::{push_joined, push_list, push_number, push_ranges, push_string};
+use self::core::{push_joined, push_list, push_ranges, push_string};
 use super::types::response::{Tagged, Untagged};
+use crate::encoding::decimal::push_number;
 
 /// Appends an untagged response. `utf8`: 8-bit octets may stand in quoted strings (UTF8=ACCEPT or IMAP4rev2 was enabled).
 pub(crate) fn untagged(response: &Untagged, utf8: bool, out: &mut Vec<u8>) {

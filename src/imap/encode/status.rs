@@ -1,6 +1,7 @@
 //! Status responses: OK, NO, BAD, BYE, their codes and texts (RFC 9051 §7.1).
 
-use super::core::{push_joined, push_list, push_number, push_ranges, push_string, push_uid_set};
+use super::core::{push_joined, push_list, push_ranges, push_string, push_uid_set};
+use crate::encoding::decimal::push_number;
 use crate::imap::types::capability::Capability;
 use crate::imap::types::core::Tag;
 use crate::imap::types::response::{Code, Condition, Text};

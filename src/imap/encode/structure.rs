@@ -1,6 +1,7 @@
 //! ENVELOPE, BODY and BODYSTRUCTURE (RFC 9051 §7.5.2, §9), legal for any message.
 
-use super::core::{push_list, push_nstring, push_number, push_string};
+use super::core::{push_list, push_nstring, push_string};
+use crate::encoding::decimal::push_number;
 use crate::message::address::Address;
 use crate::message::envelope::Envelope;
 use crate::message::structure::{Content, Disposition, Parameter, Part};
