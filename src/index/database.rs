@@ -40,6 +40,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 /// Memory for pages of one database, in KiB.
 const CACHE_KIB: i32 = 256;
 
+/// What is told of a mailbox whose record cannot be read.
+const DAMAGED_RECORD: &str = "a mailbox's record is damaged";
+
 /// Why a database did not do it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Trouble {
@@ -354,7 +357,7 @@ impl Database {
                 };
                 let state = State::decode(&octets, key.guid);
                 if state.is_none() {
-                    self.tell_damage();
+                    self.tell_damage(DAMAGED_RECORD);
                     self.forget(&key.guid)?;
                 }
                 state
@@ -388,7 +391,7 @@ impl Database {
                 && (self.in_doubt.as_mut()).is_some_and(|looked_at| looked_at.insert(key.guid));
             return Ok(Found::Whole(Box::new(whole)));
         }
-        self.tell_damage();
+        self.tell_damage(DAMAGED_RECORD);
         self.forget(&key.guid)?;
         Ok(Found::Nothing)
     }
@@ -480,8 +483,28 @@ impl Database {
             .collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Pages of notes, in the order in which they are named.
-    pub(super) fn pages(&self, key: &Key, pages: &[PageId]) -> Outcome<Vec<Option<Page>>> {
+    /// Pages of notes, in the order in which they are named. What is damaged is removed.
+    pub(super) fn pages(&mut self, key: &Key, pages: &[PageId]) -> Outcome<Vec<Option<Page>>> {
+        let mut damaged = Vec::new();
+        let mut found = Vec::with_capacity(pages.len());
+        for (id, page) in pages.iter().zip(self.read_pages(key, pages)?) {
+            found.push(page.unwrap_or_else(|notes::Damaged| {
+                damaged.push(*id);
+                None
+            }));
+        }
+        if !damaged.is_empty() {
+            self.write(|database| database.drop_damaged(key, &damaged))?;
+        }
+        Ok(found)
+    }
+
+    /// Reads pages of notes.
+    fn read_pages(
+        &self,
+        key: &Key,
+        pages: &[PageId],
+    ) -> Outcome<Vec<Result<Option<Page>, notes::Damaged>>> {
         let transaction = match &self.turn {
             Some(_) => None,
             None => Some(self.connection.unchecked_transaction()?),
@@ -497,13 +520,36 @@ impl Database {
                     Ok(notes::decode(key, *kind, *number, octets))
                 })
                 .optional()?;
-            found.push(page.flatten());
+            found.push(page.unwrap_or(Ok(None)));
         }
         drop(select);
         if let Some(transaction) = transaction {
             transaction.finish()?;
         }
         Ok(found)
+    }
+
+    /// Removes pages of notes that are damaged, and tells; pages of another mailbox stay.
+    fn drop_damaged(&mut self, key: &Key, pages: &[PageId]) -> Outcome<()> {
+        let state = match self.known(&key.guid) {
+            Some(known) => known.state,
+            None => self
+                .blob("SELECT state FROM mailbox WHERE guid = ?1", key)?
+                .and_then(|octets| State::decode(&octets, key.guid)),
+        };
+        if state.is_none_or(|state| state.key != *key) {
+            return Ok(());
+        }
+        self.tell_damage("notes about messages are damaged");
+        let mut delete = self
+            .connection
+            .prepare_cached("DELETE FROM page WHERE guid = ?1 AND number = ?2 AND kind = ?3")?;
+        for (kind, number) in pages {
+            delete.execute((key.guid, number.value(), kind.code()))?;
+        }
+        drop(delete);
+        self.is_changed(true);
+        Ok(())
     }
 
     /// Writes pages of notes, if the mailbox has a record.
@@ -554,9 +600,9 @@ impl Database {
         Ok(octets)
     }
 
-    /// Tells that one mailbox's record is begun anew.
-    fn tell_damage(&self) {
-        tracing::warn!(path = ?self.connection.path(), cause = "a mailbox's record is damaged", "index_rebuilt");
+    /// Tells that a part of one mailbox's record is begun anew.
+    fn tell_damage(&self, cause: &'static str) {
+        tracing::warn!(path = ?self.connection.path(), cause, "index_rebuilt");
     }
 
     /// The changes after a version; none if they do not lead to the state.

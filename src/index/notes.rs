@@ -28,12 +28,26 @@ pub(super) fn encode(key: &Key, kind: Kind, number: PageNumber, page: &Page) -> 
     out.sealed(seed_of(key, kind, number))
 }
 
-/// A page from octets; none if they are damaged, or of another page.
-pub(super) fn decode(key: &Key, kind: Kind, number: PageNumber, sealed: &[u8]) -> Option<Page> {
-    let mut from = Reader::open(sealed, seed_of(key, kind, number))?;
-    if from.number()? != FORM {
-        return None;
+/// What is in the index is not what was written there, or is of another mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Damaged;
+
+/// A page from octets; none if its notes were made in another way.
+pub(super) fn decode(
+    key: &Key,
+    kind: Kind,
+    number: PageNumber,
+    sealed: &[u8],
+) -> Result<Option<Page>, Damaged> {
+    let mut from = Reader::open(sealed, seed_of(key, kind, number)).ok_or(Damaged)?;
+    if from.number().ok_or(Damaged)? != FORM {
+        return Ok(None);
     }
+    page(&mut from).map(Some).ok_or(Damaged)
+}
+
+/// The notes of a page, and which messages they are about.
+fn page(from: &mut Reader<'_>) -> Option<Page> {
     let present = from.number()?;
     let mut lengths = Vec::with_capacity(present.count_ones() as usize);
     for _ in 0..present.count_ones() {
@@ -73,20 +87,31 @@ mod tests {
         let long = vec![b'x'; 1000];
         let page = Page::default().with([(uid(130), b"a".as_slice()), (uid(191), &long)]);
         let octets = encode(&key, Kind::Fields, number, &page);
-        assert_eq!(decode(&key, Kind::Fields, number, &octets), Some(page));
-        assert_eq!(decode(&key, Kind::Envelope, number, &octets), None);
+        assert_eq!(decode(&key, Kind::Fields, number, &octets), Ok(Some(page)));
+        assert_eq!(decode(&key, Kind::Envelope, number, &octets), Err(Damaged));
         let other = PageNumber::of(uid(1));
-        assert_eq!(decode(&key, Kind::Fields, other, &octets), None);
+        assert_eq!(decode(&key, Kind::Fields, other, &octets), Err(Damaged));
         let moved = Key {
             directory: 10,
             ..key
         };
-        assert_eq!(decode(&moved, Kind::Fields, number, &octets), None);
+        assert_eq!(decode(&moved, Kind::Fields, number, &octets), Err(Damaged));
         for at in 0..octets.len() {
             let mut damaged = octets.clone();
             damaged[at] ^= 1;
-            assert_eq!(decode(&key, Kind::Fields, number, &damaged), None, "{at}");
-            assert_eq!(decode(&key, Kind::Fields, number, &octets[..at]), None);
+            assert_eq!(
+                decode(&key, Kind::Fields, number, &damaged),
+                Err(Damaged),
+                "{at}"
+            );
+            assert_eq!(
+                decode(&key, Kind::Fields, number, &octets[..at]),
+                Err(Damaged)
+            );
         }
+        let mut later = Writer::default();
+        later.number(FORM + 1);
+        let later = later.sealed(seed_of(&key, Kind::Fields, number));
+        assert_eq!(decode(&key, Kind::Fields, number, &later), Ok(None));
     }
 }

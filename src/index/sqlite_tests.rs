@@ -507,3 +507,25 @@ fn notes_are_kept_as_long_as_there_are_messages() {
     databases.forget(&account, &KEY.guid).unwrap();
     assert_eq!(found(&databases, &KEY), [false; 3]);
 }
+
+#[test]
+fn damaged_notes_go_alone() {
+    let place = Place::new();
+    let databases = place.databases();
+    let account = place.account();
+    place.remember(&databases);
+    let ids = [0, 1].map(|number| (Kind::Envelope, PageNumber::new(number)));
+    let page = Arc::new(Page::default().with([(uid(1), b"a".as_slice())]));
+    let pages = ids.map(|id| (id, Arc::clone(&page)));
+    databases.keep_notes(&account, &KEY, &pages).unwrap();
+    databases.close();
+    let file = Connection::open(place.file()).unwrap();
+    let damage = "UPDATE page SET octets = x'00' WHERE number = 1";
+    assert_eq!(file.execute(damage, []).unwrap(), 1);
+    drop(file);
+    let databases = place.databases();
+    let found = databases.notes(&account, &KEY, &ids).unwrap();
+    assert_eq!(found, [Some((*page).clone()), None]);
+    assert_eq!(databases.noted(&account, &KEY), Ok(vec![ids[0]]));
+    assert!(place.remembered(&databases).is_some());
+}

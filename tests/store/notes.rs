@@ -1,6 +1,7 @@
 //! Reading many messages, and what is noted about them.
 
 use super::spool::{Spool, name, octets, set, uid, uids};
+use crate::log::logged;
 use restante::mailbox::backend::{Error, Extent, Intake, Mailbox};
 use restante::mailbox::id::Uid;
 use restante::mailbox::notes::{Kind, PageNumber};
@@ -122,4 +123,34 @@ fn sizes_are_measured_once() {
     let account = spool.account();
     let again = account.open(&name("INBOX"), Intake::Look).unwrap();
     assert_eq!(again.sizes(&[uid(8)]), [sizes[7].clone()]);
+}
+
+#[test]
+fn an_operator_hears_of_damaged_notes() {
+    let spool = Spool::new();
+    let mailbox = filled(&spool, 3);
+    let page = PageNumber::of(uid(1));
+    let rows = vec![(uid(1), vec![Some(b"one".to_vec())])];
+    mailbox.keep_notes(&[Kind::Envelope], &[(page, rows)]);
+    drop(mailbox);
+    let files = fs::read_dir(spool.index()).unwrap();
+    let mut files = files.map(|entry| entry.unwrap().path());
+    let file = files.find(|file| file.extension().is_some_and(|end| end == "sqlite"));
+    let database = rusqlite::Connection::open(file.unwrap()).unwrap();
+    let damage = "UPDATE page SET octets = x'00'";
+    assert_eq!(database.execute(damage, []).unwrap(), 1);
+    drop(database);
+    let account = spool.account();
+    let again = account.open(&name("INBOX"), Intake::Look).unwrap();
+    let note = || {
+        again.notes(&[Kind::Envelope], &[page])[0]
+            .get(0, uid(1))
+            .map(<[u8]>::to_vec)
+    };
+    let lines = logged(|| assert_eq!(note(), None));
+    assert!(lines.contains("index_rebuilt"), "{lines}");
+    assert!(lines.contains("notes about messages are damaged"));
+    // once
+    assert_eq!(logged(|| assert_eq!(note(), None)), "");
+    assert_eq!(uids(&*again), [1, 2, 3]);
 }
