@@ -369,6 +369,24 @@ pub trait Mailbox: Send + Sync + fmt::Debug {
 }
 
 impl dyn Mailbox + '_ {
+    /// Opens a message and has it looked at, as [`Mailbox::read_each`] does with many.
+    pub fn read_one(&self, at: usize, uid: Uid, extent: Extent, reader: &Reader<'_>) {
+        let read = || {
+            let date = self.internal_date(uid)?;
+            let octets = match extent {
+                Extent::Date => Vec::new(),
+                Extent::Header | Extent::Whole => self.message(uid)?.read_all()?,
+            };
+            Ok((date, octets))
+        };
+        let read: Result<(i64, Vec<u8>)> = read();
+        let reading = read.as_ref().map(|(date, octets)| Reading {
+            date: *date,
+            octets,
+        });
+        reader(at, reading.map_err(Error::clone));
+    }
+
     /// Takes [`Mailbox::messages`] to read. *Quick.*
     pub fn read(&self) -> RwLockReadGuard<'_, Messages> {
         // a panic elsewhere leaves whole columns: nothing is half written while the lock is held

@@ -12,11 +12,8 @@ use std::thread;
 /// Largest buffer that is kept for others.
 pub(super) const MAX_BUFFER_OCTETS: usize = 1024 * 1024;
 
-/// How much of a column a thread fills at once.
-const FILLED_AT_ONCE: usize = 1024;
-
-/// How long a column must be for each thread beside the first: filling so much takes some 0.3 ms.
-const WORTH_A_THREAD: usize = 4 * FILLED_AT_ONCE;
+/// How often there must be something to do for each thread beside the first.
+const TURNS_WORTH_A_THREAD: usize = 4;
 
 /// How many pieces may be read ahead.
 const MAX_AHEAD: usize = 16;
@@ -67,9 +64,7 @@ impl Helpers {
         };
         self.pool.get_or_init(start).as_ref()
     }
-}
 
-impl Helpers {
     /// A buffer; who takes one has it to himself.
     pub(super) fn take_buffer(&self) -> Vec<u8> {
         self.buffers().pop().unwrap_or_default()
@@ -86,9 +81,7 @@ impl Helpers {
     fn buffers(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
         self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Helpers {
     /// Has work done by this thread and at most `most` others at once; it divides itself among those who do it.
     pub(super) fn side_by_side(&self, most: usize, work: &(dyn Fn() + Sync)) {
         let hired: Vec<Helper<'_>> = std::iter::from_fn(|| self.hire()).take(most).collect();
@@ -109,17 +102,24 @@ impl Helpers {
         });
     }
 
-    /// Fills a column with what `value` says of each position, side by side where it is long.
-    pub(super) fn fill<T: Send>(&self, column: &mut [T], value: &(dyn Fn(usize) -> T + Sync)) {
-        let most = column.len() / WORTH_A_THREAD;
-        let pieces = Mutex::new(column.chunks_mut(FILLED_AT_ONCE).enumerate());
+    /// Fills a column with what `value` says of each position, side by side where it is long. A thread fills `at_once` of it at a time: so
+    /// much that it takes some 0.1 ms.
+    pub(super) fn fill<T: Send>(
+        &self,
+        column: &mut [T],
+        at_once: usize,
+        value: &(dyn Fn(usize) -> T + Sync),
+    ) {
+        let at_once = at_once.max(1);
+        let most = column.len() / at_once / TURNS_WORTH_A_THREAD;
+        let pieces = Mutex::new(column.chunks_mut(at_once).enumerate());
         let next = || {
             let mut pieces = pieces.lock().unwrap_or_else(PoisonError::into_inner);
             pieces.next()
         };
         self.side_by_side(most, &|| {
             while let Some((number, piece)) = next() {
-                for (at, place) in (number * FILLED_AT_ONCE..).zip(piece) {
+                for (at, place) in (number * at_once..).zip(piece) {
                     *place = value(at);
                 }
             }

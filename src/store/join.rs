@@ -56,6 +56,9 @@ impl Joined {
     }
 }
 
+/// How many names a thread finds at a time.
+const FOUND_AT_ONCE: usize = 1024;
+
 /// Finds files by their base names.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Finder<'a> {
@@ -77,7 +80,7 @@ impl<'a> Finder<'a> {
         name: impl Fn(usize) -> Option<(&'a [u8], u32)> + Sync,
     ) -> Vec<Option<u32>> {
         let mut found = vec![None; count];
-        self.helpers.fill(&mut found, &|at| {
+        self.helpers.fill(&mut found, FOUND_AT_ONCE, &|at| {
             let (base, hash) = name(at)?;
             u32::try_from(self.index.find(self.listing, hash, base)?).ok()
         });

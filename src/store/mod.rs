@@ -56,6 +56,7 @@ pub(crate) mod pieces;
 mod read_each;
 mod remember;
 mod scan;
+mod sizes;
 mod special_use;
 mod spool;
 mod status;

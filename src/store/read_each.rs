@@ -1,23 +1,20 @@
 //! Reading many messages, side by side.
 //!
-//! Files are
-//! opened by their names within `new/` and `cur/`, as last seen; one that is not there any more is looked for as any message that is opened.
+//! Files are opened by their names within `new/` and `cur/`, as last seen; one that is not there any more is looked for as any message that is
+//! opened.
 
 use super::compressed::{FIRST_OCTETS, Form};
 use super::helpers::MAX_BUFFER_OCTETS;
 use super::open_mailbox::OpenMailbox;
 use super::spool::{Place, Spool};
 use crate::durable::Directory;
-use crate::mailbox::backend::{Extent, Mailbox, Reader, Reading, Result};
+use crate::mailbox::backend::{Extent, Mailbox, Reader, Reading};
 use crate::mailbox::id::Uid;
-use crate::mailbox::notes::{self, Kind, PageNumber, Row};
 use crate::message::header;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// How many messages a thread takes on at once.
 const STRIDE: usize = 8;
@@ -72,70 +69,6 @@ impl OpenMailbox {
     }
 }
 
-impl OpenMailbox {
-    /// See [`Mailbox::sizes`].
-    pub(super) fn crlf_sizes(&self, uids: &[Uid]) -> Vec<Result<u64>> {
-        let unknown: Vec<Uid> = {
-            let messages = self.read();
-            let is_known = |uid| {
-                let at = messages.position(uid);
-                at.is_none_or(|at| messages.size_at(at).is_some())
-            };
-            uids.iter().copied().filter(|uid| !is_known(*uid)).collect()
-        };
-        self.take_noted_sizes(&unknown);
-        self.measure_many(&unknown);
-        // those measured are known now; of the others it is told why not
-        uids.iter().map(|uid| self.crlf_size(*uid)).collect()
-    }
-
-    /// Takes over the sizes that are noted.
-    fn take_noted_sizes(&self, uids: &[Uid]) {
-        let pages: BTreeSet<PageNumber> = uids.iter().map(|uid| PageNumber::of(*uid)).collect();
-        let pages: Vec<PageNumber> = pages.into_iter().collect();
-        let sheets = self.find_notes(&[Kind::Size], &pages);
-        let mut messages = self.write();
-        for uid in uids {
-            let page = pages.binary_search(&PageNumber::of(*uid)).ok();
-            let note = page.and_then(|at| sheets.get(at)?.get(0, *uid));
-            if let Some(octets) = note.and_then(notes::size) {
-                messages.set_size(*uid, octets);
-            }
-        }
-    }
-
-    /// Measures messages whose size is not known, side by side, and notes it.
-    fn measure_many(&self, uids: &[Uid]) {
-        let next = AtomicUsize::new(0);
-        let found = Mutex::new(BTreeMap::<PageNumber, Vec<Row>>::new());
-        self.account
-            .store
-            .helpers
-            .side_by_side(uids.len() / WORTH_A_THREAD, &|| {
-                loop {
-                    let from = next.fetch_add(STRIDE, Ordering::Relaxed);
-                    let rest = uids.get(from..).unwrap_or_default();
-                    let mine = rest.get(..STRIDE).unwrap_or(rest);
-                    if mine.is_empty() {
-                        return;
-                    }
-                    for uid in mine {
-                        if let Ok(octets) = self.crlf_size(*uid) {
-                            let row = (*uid, vec![Some(notes::of_size(octets))]);
-                            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-                            found.entry(PageNumber::of(*uid)).or_default().push(row);
-                        }
-                    }
-                }
-            });
-        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if !found.is_empty() {
-            let rows: Vec<(PageNumber, Vec<Row>)> = found.into_iter().collect();
-            self.add_notes(&[Kind::Size], &rows);
-        }
-    }
-}
-
 impl Task<'_> {
     /// Reads messages until all have been taken on.
     fn work(&self) {
@@ -172,34 +105,16 @@ impl Task<'_> {
         uids.iter().map(named).collect()
     }
 
-    /// Reads a message, by the name of its file if that is still right.
+    /// Reads a message, by the name of its file if that is still right; otherwise as any that is opened.
     fn read(&self, at: usize, uid: Uid, named: Option<Named>, desk: &mut Desk) {
         let found = named.and_then(|named| desk.read(&named, self.extent).ok().flatten());
         if let Some(date) = found {
             let octets = desk.octets();
             (self.reader)(at, Ok(Reading { date, octets }));
         } else {
-            match self.read_anew(uid) {
-                Ok((date, octets)) => (self.reader)(
-                    at,
-                    Ok(Reading {
-                        date,
-                        octets: &octets,
-                    }),
-                ),
-                Err(error) => (self.reader)(at, Err(error)),
-            }
+            let mailbox: &dyn Mailbox = self.mailbox;
+            mailbox.read_one(at, uid, self.extent, self.reader);
         }
-    }
-
-    /// Opens a message as any other, and tells of trouble.
-    fn read_anew(&self, uid: Uid) -> Result<(i64, Vec<u8>)> {
-        let date = self.mailbox.internal_date(uid)?;
-        let octets = match self.extent {
-            Extent::Date => Vec::new(),
-            Extent::Header | Extent::Whole => self.mailbox.message(uid)?.read_all()?,
-        };
-        Ok((date, octets))
     }
 }
 

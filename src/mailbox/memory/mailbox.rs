@@ -6,8 +6,8 @@ use super::message::{MemoryMessage, wire_octets};
 use super::watchers::Watchers;
 use super::{Conditions, Mail, MemoryAccount, lock};
 use crate::mailbox::backend::{
-    Error, Extent, FlagChange, Intake, Mailbox, MaildropLock, Message, Placed, Reader, Reading,
-    Result, Status, Stored, Transferred, Waker, Watch,
+    Error, Extent, FlagChange, Intake, Mailbox, MaildropLock, Message, Placed, Reader, Result,
+    Status, Stored, Transferred, Waker, Watch,
 };
 use crate::mailbox::flag::{FlagAction, Flags, KeywordTable, NamedFlags};
 use crate::mailbox::id::{ModSeq, Uid, UidValidity};
@@ -410,23 +410,7 @@ impl Mailbox for MemoryMailbox {
 
     fn read_each(&self, uids: &[Uid], extent: Extent, reader: &Reader<'_>) {
         for (at, uid) in uids.iter().enumerate() {
-            let read = self.internal_date(*uid).and_then(|date| {
-                let octets = match extent {
-                    Extent::Date => Vec::new(),
-                    Extent::Header | Extent::Whole => self.message(*uid)?.read_all()?,
-                };
-                Ok((date, octets))
-            });
-            match read {
-                Ok((date, octets)) => reader(
-                    at,
-                    Ok(Reading {
-                        date,
-                        octets: &octets,
-                    }),
-                ),
-                Err(error) => reader(at, Err(error)),
-            }
+            (self as &dyn Mailbox).read_one(at, *uid, extent, reader);
         }
     }
 
