@@ -59,7 +59,13 @@ impl Helpers {
                 .num_threads(most_helpers())
                 .thread_name(|number| format!("reader{number}"))
                 .build()
-                .inspect_err(|error| tracing::debug!(%error, "readers_refused"))
+                .inspect_err(|error| {
+                    tracing::warn!(
+                        %error,
+                        advice = "messages are read one by one; raise the limit of threads and start anew",
+                        "readers_refused"
+                    );
+                })
                 .ok()
         };
         self.pool.get_or_init(start).as_ref()
