@@ -21,6 +21,8 @@ const MAX_AHEAD: usize = 16;
 /// Threads that help others to read; they are started when they are first needed.
 #[derive(Debug)]
 pub(super) struct Helpers {
+    /// How many threads beside the one that has the work make it quicker.
+    most: usize,
     free: AtomicUsize,
     pool: OnceLock<Option<ThreadPool>>,
     /// Buffers for the next ones who read, at most one for each processor.
@@ -29,17 +31,15 @@ pub(super) struct Helpers {
 
 impl Default for Helpers {
     fn default() -> Self {
+        // asked once: the system reads several files to tell
+        let most = thread::available_parallelism().map_or(0, |processors| processors.get() - 1);
         Self {
-            free: AtomicUsize::new(most_helpers()),
+            most,
+            free: AtomicUsize::new(most),
             pool: OnceLock::new(),
             buffers: Mutex::default(),
         }
     }
-}
-
-/// How many threads beside the one that has the work make it quicker.
-fn most_helpers() -> usize {
-    thread::available_parallelism().map_or(0, |processors| processors.get() - 1)
 }
 
 impl Helpers {
@@ -56,7 +56,7 @@ impl Helpers {
     fn pool(&self) -> Option<&ThreadPool> {
         let start = || {
             ThreadPoolBuilder::new()
-                .num_threads(most_helpers())
+                .num_threads(self.most)
                 .thread_name(|number| format!("reader{number}"))
                 .build()
                 .inspect_err(|error| {
@@ -79,7 +79,7 @@ impl Helpers {
     /// Keeps a buffer for others.
     pub(super) fn give_buffer(&self, buffer: Vec<u8>) {
         let mut buffers = self.buffers();
-        if buffers.len() <= most_helpers() && buffer.len() <= MAX_BUFFER_OCTETS {
+        if buffers.len() <= self.most && buffer.len() <= MAX_BUFFER_OCTETS {
             buffers.push(buffer);
         }
     }
