@@ -44,6 +44,25 @@ pub(crate) fn structure(message: &[u8]) {
         check_inside(part);
         drop(part.decoded(message));
     }
+    outline(message, structure);
+}
+
+/// The parts are the same where nothing is counted.
+fn outline(message: &[u8], mut structure: Message) {
+    forget_counts(&mut structure.root);
+    assert!(structure == Message::outline(message), "counts matter");
+}
+
+/// Sets the counts of a part, and of those in it, to 0.
+fn forget_counts(part: &mut Part) {
+    part.header_octets = 0;
+    part.body_octets = 0;
+    part.body_lines = 0;
+    match &mut part.content {
+        Content::Leaf => {}
+        Content::Multipart(parts) => parts.iter_mut().for_each(forget_counts),
+        Content::Message { part, .. } => forget_counts(part),
+    }
 }
 
 /// Checks that parts lie in the body around them, in order, without overlap.

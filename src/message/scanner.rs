@@ -18,9 +18,9 @@ use super::structure::{Content, Part};
 use memchr::memmem;
 use std::ops::Range;
 
-/// Finds the structure of a message.
-pub(super) fn scan(message: &[u8]) -> Part {
-    let mut scanner = Scanner::new(message);
+/// Finds the structure of a message; octets and lines are counted only if they are wanted.
+pub(super) fn scan(message: &[u8], is_counted: bool) -> Part {
+    let mut scanner = Scanner::new(message, is_counted);
     scanner.open(Undeclared::TextPlain);
     while let Some(delimiter) = scanner.next_delimiter() {
         scanner.pass(&delimiter);
@@ -93,22 +93,22 @@ struct Scanner<'a> {
     parts: usize,
     /// How much of the headers may still be interpreted.
     budget: Budget,
-    /// Counts up to `counted`.
-    counts: CrlfState,
+    /// Counts up to `counted`, if they are wanted.
+    counts: Option<CrlfState>,
     /// Up to where octets and lines are counted; only ever grows.
     counted: usize,
 }
 
 impl<'a> Scanner<'a> {
     /// At the start of a message.
-    fn new(message: &'a [u8]) -> Self {
+    fn new(message: &'a [u8], is_counted: bool) -> Self {
         Self {
             message,
             at: 0,
             open: Vec::new(),
             parts: 0,
             budget: Budget::default(),
-            counts: CrlfState::default(),
+            counts: is_counted.then(CrlfState::default),
             counted: 0,
         }
     }
@@ -118,11 +118,23 @@ impl<'a> Scanner<'a> {
         self.message.get(range).unwrap_or_default()
     }
 
-    /// Counts octets and lines up to an offset.
+    /// Counts octets and lines up to an offset; nothing if that is not wanted.
     fn counts_at(&mut self, offset: usize) -> CrlfState {
-        self.counts.feed(self.slice(self.counted..offset));
+        let ahead = self.slice(self.counted..offset);
+        let Some(counts) = &mut self.counts else {
+            return CrlfState::default();
+        };
+        counts.feed(ahead);
         self.counted = self.counted.max(offset);
-        self.counts
+        *counts
+    }
+
+    /// [`Self::counts_at`], where the end may be that of a line that was counted already.
+    fn counts_at_end(&mut self, end: usize) -> CrlfState {
+        match &self.counts {
+            Some(counts) if end < self.counted => counts.before_line_end(),
+            Some(_) | None => self.counts_at(end),
+        }
     }
 
     /// Opens the part that starts here, and the messages that start within it.
@@ -286,11 +298,7 @@ impl<'a> Scanner<'a> {
 
     /// Closes the open parts from a place in the list on, and gives the outermost of them.
     fn close_above(&mut self, place: usize, end: usize) -> Option<Part> {
-        let counts = if end < self.counted {
-            self.counts.before_line_end()
-        } else {
-            self.counts_at(end)
-        };
+        let counts = self.counts_at_end(end);
         while self.open.len() > place {
             let part = self.open.pop()?.close(end, counts, self);
             if self.open.len() == place {

@@ -87,7 +87,14 @@ impl Message {
     /// Finds the structure of a message.
     pub(crate) fn parse(message: &[u8]) -> Self {
         Self {
-            root: scanner::scan(message),
+            root: scanner::scan(message, true),
+        }
+    }
+
+    /// As [`Self::parse`], without counts, which are 0 then: all that is needed to look at the parts.
+    pub(crate) fn outline(message: &[u8]) -> Self {
+        Self {
+            root: scanner::scan(message, false),
         }
     }
 

@@ -71,6 +71,8 @@ pub(super) struct Read<'a> {
     /// Length of the header.
     header: OnceCell<usize>,
     message: OnceCell<Message>,
+    /// The same without counts.
+    outline: OnceCell<Message>,
 }
 
 impl<'a> Read<'a> {
@@ -81,6 +83,7 @@ impl<'a> Read<'a> {
             extent,
             header: OnceCell::new(),
             message: OnceCell::new(),
+            outline: OnceCell::new(),
         }
     }
 
@@ -110,6 +113,12 @@ impl<'a> Read<'a> {
     pub(super) fn message(&self) -> &Message {
         self.message
             .get_or_init(|| Message::parse(self.reading.octets))
+    }
+
+    /// The parts of a message that was read as a whole; their counts may be missing.
+    pub(super) fn outline(&self) -> &Message {
+        let make = || Message::outline(self.reading.octets);
+        (self.message.get()).unwrap_or_else(|| self.outline.get_or_init(make))
     }
 
     /// Octets in wire form of a message that was read as a whole.

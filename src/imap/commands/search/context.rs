@@ -296,7 +296,7 @@ impl Context {
             .collect()
         };
         let mut octets = 0;
-        for group in facts.chunks(super::MAX_READ_TOGETHER) {
+        for group in facts.chunks(super::READ_TOGETHER) {
             let examined = examine(&self.program, group, &*selected.mailbox);
             for (facts, outcome) in group.iter().zip(examined.outcomes) {
                 found.looked_at.insert(facts.uid);

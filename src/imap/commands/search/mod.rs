@@ -54,8 +54,8 @@ const MAX_OCTETS_A_PIECE: u64 = 16 * 1024 * 1024;
 /// Messages of which facts are taken under one lock.
 const BATCH: usize = 256;
 
-/// Messages that are read together where all of each is wanted.
-const MAX_READ_TOGETHER: usize = 64;
+/// Messages that are read together where all of each is wanted, as long as nothing is known of how large they are.
+const READ_TOGETHER: usize = 64;
 
 /// Messages that are looked at together where the first that is found may be enough.
 const FEW: usize = 16;
@@ -228,7 +228,7 @@ impl SearchCursor {
         };
         let (mut looked_at, mut read, mut octets) = (0, 0, 0);
         while looked_at < most && read < MAX_FILES_A_PIECE && octets < MAX_OCTETS_A_PIECE {
-            let together = self.together();
+            let together = self.together(read, octets);
             let group: Vec<Facts> = std::iter::from_fn(|| self.next(selected, dialect))
                 .take(together)
                 .collect();
@@ -244,10 +244,18 @@ impl SearchCursor {
         Ok(())
     }
 
-    /// How many messages are looked at together: fewer where much is read, or where the first one may end the search.
-    fn together(&self) -> usize {
+    /// How many messages are looked at together: fewer where much is read, as those show that were read in this piece, or where the first
+    /// one may end the search.
+    fn together(&self, read: usize, octets: u64) -> usize {
         match self.order {
-            Order::All if self.program.cost() == Cost::Body => MAX_READ_TOGETHER,
+            Order::All if self.program.cost() == Cost::Body => {
+                let room = MAX_OCTETS_A_PIECE.saturating_sub(octets);
+                let of_size = |mean| usize::try_from(room / mean).unwrap_or(usize::MAX);
+                let fitting = (octets.checked_div(read as u64))
+                    .map_or(READ_TOGETHER, |mean| of_size(mean.max(1)));
+                let most = MAX_FILES_A_PIECE.saturating_sub(read);
+                fitting.clamp(1, most.max(1))
+            }
             Order::All => BATCH,
             Order::First(_) | Order::Last(_) | Order::FirstAndLast => FEW,
         }

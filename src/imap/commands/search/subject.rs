@@ -228,11 +228,11 @@ impl<'a> Subject<'a> {
             Test::Field(field, needle) => text::header_contains(self.fields(field)?, field, needle),
             Test::Body(needle) => {
                 let read = self.read(Extent::Whole)?;
-                text::body_contains(read.octets(), read.message(), needle)
+                text::body_contains(read.octets(), read.outline(), needle)
             }
             Test::Text(needle) => {
                 let read = self.read(Extent::Whole)?;
-                text::any_contains(read.octets(), read.message(), needle)
+                text::any_contains(read.octets(), read.outline(), needle)
             }
         })
     }
