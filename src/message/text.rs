@@ -2,7 +2,7 @@
 //!
 //! Case is folded by Unicode's simple mappings, character by character; accents count. Text is decoded and searched in pieces, so memory stays
 //! small; time is linear, since the search itself is memchr's two-way search. ASCII text is looked for without decoding where the
-//! charset allows it.
+//! charset allows it, and where it lies if nothing must be removed from around it.
 
 use super::header;
 use super::structure::{Content, Message, Part, TransferEncoding};
@@ -14,6 +14,12 @@ use memchr::memmem::Finder;
 /// How much of a body is decoded at once.
 const PIECE_OCTETS: usize = 32_768;
 
+/// Octets of mail, the most frequent ones first; others are rarer.
+const FREQUENT: &[u8] = b" etaoinsrlhdcu=mpfg.wb/y->v<\":0123456789k_,;@x()jqz\n\r&%#!?'+";
+
+/// Octets that may be spent on places that only look like the text before the search goes another way.
+const SPENT_AT_FIRST: usize = 4096;
+
 /// What is looked for, folded.
 #[derive(Debug, Clone)]
 pub(crate) struct Needle {
@@ -21,6 +27,10 @@ pub(crate) struct Needle {
     finder: Finder<'static>,
     /// Only ASCII.
     is_ascii: bool,
+    /// Only ASCII that stands in a header as it is when lines are unfolded and put together again: no blanks, no colon.
+    is_word: bool,
+    /// Place of the octet in it that is likely to be the rarest one.
+    rarest: usize,
 }
 
 impl Needle {
@@ -28,10 +38,44 @@ impl Needle {
     pub(crate) fn new(text: &str) -> Self {
         let mut folded = Vec::with_capacity(text.len());
         push_folded(text, &mut folded);
+        let rank = |octet: &u8| FREQUENT.iter().position(|known| known == octet);
+        let rarest = (folded.iter().enumerate())
+            .max_by_key(|(_, octet)| rank(octet).unwrap_or(FREQUENT.len()));
         Self {
+            rarest: rarest.map_or(0, |(at, _)| at),
             finder: Finder::new(&folded).into_owned(),
             is_ascii: text.is_ascii(),
+            is_word: text.bytes().all(|b| b.is_ascii_graphic() && b != b':'),
         }
+    }
+
+    /// True if octets contain it, which must be ASCII, in any case. Places with its rarest octet are looked at; where too many of them are
+    /// something else, the rest is folded and searched, so that time is linear.
+    fn is_in_octets(&self, octets: &[u8]) -> bool {
+        let needle = self.finder.needle();
+        let (Some(rarest), Some(last)) = (
+            needle.get(self.rarest).copied(),
+            octets.len().checked_sub(needle.len()),
+        ) else {
+            return needle.is_empty();
+        };
+        let places = octets.get(self.rarest..=last + self.rarest);
+        let other_case = rarest.to_ascii_uppercase();
+        let mut spent = 0;
+        for at in memchr::memchr2_iter(rarest, other_case, places.unwrap_or_default()) {
+            let rest = octets.get(at..).unwrap_or_default();
+            let here = rest.get(..needle.len());
+            if here.is_some_and(|here| here.eq_ignore_ascii_case(needle)) {
+                return true;
+            }
+            spent += needle.len();
+            if spent > at + SPENT_AT_FIRST {
+                let mut search = Search::new(self);
+                search.push_ascii_pieces(rest);
+                return search.is_found();
+            }
+        }
+        false
     }
 
     /// True for the empty text.
@@ -94,8 +138,12 @@ fn inner_header(part: &Part) -> Option<std::ops::Range<usize>> {
 
 /// True if a header contains the text in some field, name or value.
 fn fields_contain(header: Option<&[u8]>, needle: &Needle) -> bool {
+    let header = header.unwrap_or_default();
+    if needle.is_word && !has_encoded_words(header) {
+        return needle.is_in_octets(header);
+    }
     let mut search = Search::new(needle);
-    for field in header::fields(header.unwrap_or_default()) {
+    for field in header::fields(header) {
         if !field.name.is_empty() {
             search.push_ascii(field.name);
             search.push_ascii(b": ");
@@ -106,11 +154,19 @@ fn fields_contain(header: Option<&[u8]>, needle: &Needle) -> bool {
     search.is_found()
 }
 
+/// True if there may be encoded words (RFC 2047).
+fn has_encoded_words(octets: &[u8]) -> bool {
+    memchr::memmem::find(octets, b"=?").is_some()
+}
+
 /// True if the body of a part contains the text.
 fn part_contains(octets: &[u8], part: &Part, needle: &Needle) -> bool {
     let body = octets.get(part.body.clone()).unwrap_or_default();
     let mut text = TextSearch::new(part, needle);
     let mut transfer = Transfer::new(part.transfer_encoding());
+    if text.decoder.is_none() && matches!(transfer, Transfer::Identity) {
+        return needle.is_in_octets(body);
+    }
     let mut decoded = Vec::new();
     for piece in body.chunks(PIECE_OCTETS) {
         decoded.clear();
@@ -281,11 +337,17 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// [`Self::push_ascii`] of what is large.
+    fn push_ascii_pieces(&mut self, octets: &[u8]) {
+        for piece in octets.chunks(PIECE_OCTETS) {
+            self.push_ascii(piece);
+        }
+    }
+
     /// Adds the value of a field, folded as stored.
     fn push_field(&mut self, value: &[u8]) {
         let value = header::unfold(value);
-        let has_words = memchr::memmem::find(&value, b"=?").is_some();
-        if self.needle.is_ascii && !has_words {
+        if self.needle.is_ascii && !has_encoded_words(&value) {
             self.push_ascii(&value);
         } else {
             self.push_text(&encoded_word::decode(&value));
@@ -350,6 +412,8 @@ fn single(mut characters: impl Iterator<Item = char>) -> Option<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encoding::base64::encode as base64;
+    use proptest::prelude::*;
 
     /// Text in header, preamble, parts, inner message, attachment.
     const MESSAGE: &[u8] = b"Subject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\r\n aus Norddeich\r\nX-Raw: Stra\xC3\x9Fe\r\nX-Latin: \xE4\r\n\
@@ -475,6 +539,49 @@ mod tests {
                 );
                 assert!(!body_contains(&octets, &message, &Needle::new("needles")));
             }
+        }
+    }
+
+    #[test]
+    fn where_much_looks_like_the_text() {
+        let needle = Needle::new(&format!("b{}", "a".repeat(500)));
+        let mut octets = b"ba".repeat(50_000);
+        assert!(!needle.is_in_octets(&octets));
+        octets.extend(b"B".iter().chain(&[b'A'; 500]));
+        assert!(needle.is_in_octets(&octets));
+        octets.pop();
+        assert!(!needle.is_in_octets(&octets));
+    }
+
+    proptest! {
+        #[test]
+        fn octets_are_searched_where_they_lie(octets in "[abAB z\n]{0,200}", text in "[abAz ]{1,4}") {
+            let needle = Needle::new(&text);
+            let is_here = |here: &[u8]| here.eq_ignore_ascii_case(text.as_bytes());
+            let expected = octets.as_bytes().windows(text.len()).any(is_here);
+            prop_assert_eq!(needle.is_in_octets(octets.as_bytes()), expected);
+        }
+
+        #[test]
+        fn headers_are_searched_where_they_lie(
+            header in "([aB]{0,2}[: \t]{0,2}[aB:=?_\0]{0,4}\r?\n?){0,10}",
+            text in "[ab=?]{1,3}",
+        ) {
+            let mut needle = Needle::new(&text);
+            prop_assert!(needle.is_word);
+            let header = header.as_bytes().get(..header::octets(header.as_bytes()));
+            let found = fields_contain(header, &needle);
+            needle.is_word = false;
+            prop_assert_eq!(fields_contain(header, &needle), found);
+        }
+
+        #[test]
+        fn bodies_are_searched_as_decoded_ones(body in "[abAB =\n]{0,200}", text in "[abA =]{1,4}") {
+            let octets = plain("", body.as_bytes());
+            let encoded = format!("Content-Transfer-Encoding: base64\n\n{}", base64(body.as_bytes()));
+            let needle = Needle::new(&text);
+            let find = |octets: &[u8]| body_contains(octets, &Message::outline(octets), &needle);
+            prop_assert_eq!(find(&octets), find(encoded.as_bytes()));
         }
     }
 }
