@@ -608,6 +608,59 @@ fn a_client_hears_of_work_that_takes_long_after_what_was_said_before() {
 }
 
 #[test]
+fn signs_of_life_come_before_an_answer_that_nothing_was_said_of() {
+    let mut setup = Setup::default();
+    setup.settings.timeouts.progress = Duration::from_millis(20);
+    let fixture = setup.start();
+    let gate = fixture.hub.gate("one-gate");
+    let mut client = logged_in(&fixture, "anna");
+    client.send("work one\nwork one-gate\necho after\n");
+    gate.started();
+    assert_eq!(client.line(), "worked");
+    assert_eq!([client.line(), client.line()], ["working", "working"]);
+    drop(gate);
+    let mut line = client.line();
+    while line == "working" {
+        line = client.line();
+    }
+    assert_eq!([line, client.line()], ["worked", "after"]);
+}
+
+#[test]
+fn nothing_is_said_within_an_answer() {
+    let mut setup = Setup::default();
+    setup.settings.timeouts.progress = Duration::from_millis(1);
+    let fixture = setup.start();
+    let gate = fixture.hub.gate("one-gate");
+    let mut client = logged_in(&fixture, "anna");
+    client.send("half one-gate\n");
+    gate.started();
+    assert_eq!(client.octets(5), b"half ");
+    // once another has heard several signs of life, some were due here too
+    let other_gate = fixture.hub.gate("two-gate");
+    let mut other = logged_in(&fixture, "bruno");
+    other.send("work two-gate\n");
+    for _ in 0..9 {
+        assert_eq!(other.line(), "working");
+    }
+    drop((gate, other_gate));
+    assert_eq!(client.line(), "whole");
+}
+
+#[test]
+fn a_thread_that_hangs_within_an_answer_ends_it_without_a_word() {
+    let mut setup = Setup::default();
+    setup.storage.deadline = SHORT;
+    let fixture = setup.start();
+    let gate = fixture.hub.gate("one-gate");
+    let mut client = logged_in(&fixture, "anna");
+    client.send("half one-gate\n");
+    gate.started();
+    assert_eq!(client.rest(), "half ");
+    drop(gate);
+}
+
+#[test]
 fn work_that_waits_for_a_hung_account_is_refused_in_time() {
     let mut setup = Setup::default();
     setup.storage.deadline = Duration::from_millis(300);

@@ -11,9 +11,9 @@ use super::end::{Account, End};
 use super::limits::{Handle, Order, Seat};
 use super::listener::{Door, Service, TlsMode};
 use super::stream::Stream;
-use super::work::{self, Machine, Worked};
+use super::work::Machine;
 use super::{Shared, now};
-use crate::protocol::{Host, Interrupt, Patience, Peer, Step, TlsInfo, Wait, Work};
+use crate::protocol::{Host, Interrupt, Patience, Peer, Step, TlsInfo, Wait};
 use std::future::pending;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,13 +34,13 @@ const REST_AFTER: Duration = Duration::from_secs(1);
 
 /// A connection without its session.
 #[derive(Debug)]
-struct Connection {
-    stream: Stream,
+pub(super) struct Connection {
+    pub(super) stream: Stream,
     tls: Option<TlsInfo>,
     remote: SocketAddr,
     door: Door,
-    seat: Seat,
-    shared: Arc<Shared>,
+    pub(super) seat: Seat,
+    pub(super) shared: Arc<Shared>,
     began: Instant,
     /// Since when nobody is logged in, if so.
     stranger_since: Instant,
@@ -132,8 +132,9 @@ impl Connection {
                     match self.step(&mut machine)? {
                         // Reading ahead: the next piece is made while this one is being written.
                         Step::Work(work) => {
-                            machine = Box::pin(self.work(machine, work, piece)).await?;
-                            self.step(&mut machine)?
+                            let next;
+                            (machine, next) = Box::pin(self.work(machine, work, piece)).await?;
+                            next
                         }
                         next => {
                             self.write(piece).await?;
@@ -142,8 +143,9 @@ impl Connection {
                     }
                 }
                 Step::Work(work) => {
-                    machine = Box::pin(self.work(machine, work, Vec::new())).await?;
-                    self.step(&mut machine)?
+                    let next;
+                    (machine, next) = Box::pin(self.work(machine, work, Vec::new())).await?;
+                    next
                 }
                 Step::Wait(wait) => {
                     self.flush(&mut machine).await?;
@@ -180,101 +182,9 @@ impl Connection {
         }
     }
 
-    fn step(&self, machine: &mut Machine) -> Result<Step, End> {
+    pub(super) fn step(&self, machine: &mut Machine) -> Result<Step, End> {
         let Machine { protocol, output } = machine;
         contained(self.handle(), || protocol.step(now(), output))
-    }
-
-    /// Has work done on its volume, and meanwhile writes the piece made before. What the session has made since then is kept back until
-    /// the work is done, or until there is something to say meanwhile.
-    async fn work(
-        &mut self,
-        mut machine: Machine,
-        work: Work,
-        piece: Vec<u8>,
-    ) -> Result<Machine, End> {
-        let Work {
-            place,
-            account,
-            if_stuck,
-            while_working,
-        } = work.clone();
-        let mut held = std::mem::take(&mut machine.output);
-        let shared = Arc::clone(&self.shared);
-        let volumes = &shared.services.volumes;
-        let handle = Arc::clone(&self.seat.handle);
-        let worked = match work::begin(volumes, machine, work) {
-            Err((machine, refused)) => {
-                self.write(piece).await?;
-                Worked::Refused(machine, refused)
-            }
-            Ok(ticket) => {
-                let finish = async {
-                    tokio::select! {
-                        worked = ticket.finish(volumes) => Ok(worked),
-                        reason = order_where(&handle, aborting) => Err(End::Interrupted(reason)),
-                    }
-                };
-                self.write_while(finish, piece, &mut held, &while_working)
-                    .await?
-            }
-        };
-        match worked {
-            Worked::Done(mut machine) => {
-                machine.precede(held);
-                Ok(machine)
-            }
-            Worked::Refused(mut machine, refused) => {
-                tracing::debug!(%refused, "work_refused");
-                machine.precede(held);
-                let Machine { protocol, output } = &mut machine;
-                contained(&handle, || protocol.work_refused(output))?;
-                Ok(machine)
-            }
-            Worked::Hung => {
-                tracing::error!(
-                    path = ?place,
-                    user = %account,
-                    deadline_secs = volumes.deadline().as_secs(),
-                    advice = "the user is answered UNAVAILABLE until the system call returns; look at the disk or file server",
-                    "disk_job_hung"
-                );
-                held.extend_from_slice(&if_stuck);
-                self.last_words(held).await;
-                Err(End::VolumeHung)
-            }
-            Worked::Panicked => {
-                report_panic(&handle);
-                Err(End::Panicked)
-            }
-        }
-    }
-
-    /// Waits for work to end and writes a piece meanwhile, then signs of life, before the first of them what was held back.
-    async fn write_while<Done>(
-        &mut self,
-        work: impl Future<Output = Result<Done, End>>,
-        piece: Vec<u8>,
-        held: &mut Vec<u8>,
-        sign: &[u8],
-    ) -> Result<Done, End> {
-        let mut work = pin!(work);
-        let interval = self.shared.timeouts.progress;
-        let mut words = piece;
-        loop {
-            // what is being written is always written whole
-            let soon = timeout(interval, &mut work);
-            let (written, done) = tokio::join!(self.write(words), soon);
-            written?;
-            if let Ok(done) = done {
-                return done;
-            }
-            words = Vec::new();
-            if !sign.is_empty() {
-                words.append(held);
-                words.extend_from_slice(sign);
-            }
-        }
     }
 
     /// Waits for something to do; a reason if the session is to be ended.
@@ -358,8 +268,8 @@ impl Connection {
     }
 
     /// Writes octets, compressed or not.
-    async fn write(&mut self, octets: Vec<u8>) -> Result<(), End> {
-        if octets.is_empty() {
+    pub(super) async fn write(&mut self, octets: Vec<u8>) -> Result<(), End> {
+        if octets.is_empty() && !self.stream.is_unflushed() {
             return Ok(());
         }
         let packed = self.stream.packed(octets)?;
@@ -420,7 +330,7 @@ impl Connection {
     }
 
     /// Writes what the client may still read; what becomes of it no longer matters.
-    async fn last_words(&mut self, octets: Vec<u8>) {
+    pub(super) async fn last_words(&mut self, octets: Vec<u8>) {
         let octets = self.stream.packed(octets).unwrap_or_default();
         let mut rest = octets.as_slice();
         while let Ok(Ok(count @ 1..)) = timeout(LAST_WORDS, self.stream.send(rest)).await {
@@ -491,7 +401,7 @@ const fn cutting(order: Order) -> Option<Interrupt> {
 }
 
 /// Whether an order ends even a connection whose work is in progress.
-const fn aborting(order: Order) -> Option<Interrupt> {
+pub(super) const fn aborting(order: Order) -> Option<Interrupt> {
     match order {
         Order::Abort(reason) => Some(reason),
         Order::End(_) => None,
@@ -506,7 +416,10 @@ const fn any(order: Order) -> Option<Interrupt> {
 }
 
 /// Waits for an order that is to be heeded. Any number may wait.
-async fn order_where(handle: &Handle, heed: impl Fn(Order) -> Option<Interrupt>) -> Interrupt {
+pub(super) async fn order_where(
+    handle: &Handle,
+    heed: impl Fn(Order) -> Option<Interrupt>,
+) -> Interrupt {
     let mut ordered = pin!(handle.ordered.notified());
     loop {
         ordered.as_mut().enable();
@@ -541,7 +454,7 @@ async fn until(moment: Option<Instant>) {
 }
 
 /// Calls into a session; a panic ends only this session.
-fn contained<T>(handle: &Handle, call: impl FnOnce() -> T) -> Result<T, End> {
+pub(super) fn contained<T>(handle: &Handle, call: impl FnOnce() -> T) -> Result<T, End> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|_panic| {
         report_panic(handle);
         End::Panicked
@@ -549,7 +462,7 @@ fn contained<T>(handle: &Handle, call: impl FnOnce() -> T) -> Result<T, End> {
 }
 
 /// The message of the panic itself was written where it happened.
-fn report_panic(handle: &Handle) {
+pub(super) fn report_panic(handle: &Handle) {
     tracing::error!(
         connection = handle.id,
         user = handle.tally().user().as_deref(),

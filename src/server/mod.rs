@@ -17,11 +17,13 @@ mod deflate;
 mod end;
 mod limits;
 mod listener;
+mod loan;
 mod privileges;
 mod shutdown;
 mod stream;
 mod tls;
 mod work;
+mod working;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use deflate::fuzzing::body as fuzz_deflate;

@@ -8,7 +8,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop;
@@ -32,6 +32,8 @@ pub(super) struct Stream {
     /// Octets to the client, on the wire and as the session made them.
     sent: u64,
     plain_out: u64,
+    /// Something was written that is not flushed.
+    is_unflushed: bool,
 }
 
 /// What carries the octets.
@@ -48,14 +50,24 @@ enum Transport {
 impl Stream {
     /// A connection that was accepted.
     pub(super) const fn new(tcp: TcpStream) -> Self {
+        Self::of(Transport::Plain(tcp))
+    }
+
+    /// The stream itself; what stays is closed until it is back.
+    pub(super) const fn lend(&mut self) -> Self {
+        std::mem::replace(self, Self::of(Transport::Closed))
+    }
+
+    const fn of(transport: Transport) -> Self {
         Self {
-            transport: Transport::Plain(tcp),
+            transport,
             deflate: None,
             was_compressed: false,
             received: 0,
             plain_in: 0,
             sent: 0,
             plain_out: 0,
+            is_unflushed: false,
         }
     }
 
@@ -132,7 +144,9 @@ impl Stream {
     pub(super) async fn send(&mut self, octets: &[u8]) -> io::Result<usize> {
         let count = std::future::poll_fn(|context| {
             if octets.is_empty() {
-                return self.transport.poll_flush(context).map_ok(|()| 0);
+                ready!(self.transport.poll_flush(context))?;
+                self.is_unflushed = false;
+                return Poll::Ready(io::Result::Ok(0));
             }
             match ready!(self.transport.poll_write(context, octets))? {
                 0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -142,6 +156,34 @@ impl Stream {
         .await?;
         self.sent = self.sent.saturating_add(count as u64);
         Ok(count)
+    }
+
+    /// Writes what the system takes at once, from any thread, and takes it out of the octets. True if that was all, and nothing is left to be
+    /// flushed. What goes wrong shows at the next [`send`](Self::send).
+    pub(super) fn send_at_once(&mut self, octets: &mut Vec<u8>) -> bool {
+        let context = &mut Context::from_waker(Waker::noop());
+        let mut rest = octets.as_slice();
+        while !rest.is_empty()
+            && let Poll::Ready(Ok(count @ 1..)) = self.transport.poll_write(context, rest)
+        {
+            rest = rest.get(count..).unwrap_or_default();
+        }
+        let count = octets.len() - rest.len();
+        self.sent = self.sent.saturating_add(count as u64);
+        self.plain_out = self.plain_out.saturating_add(count as u64);
+        octets.drain(..count);
+        self.is_unflushed |= !matches!(self.transport.poll_flush(context), Poll::Ready(Ok(())));
+        octets.is_empty() && !self.is_unflushed
+    }
+
+    /// True if something was written that is not flushed.
+    pub(super) const fn is_unflushed(&self) -> bool {
+        self.is_unflushed
+    }
+
+    /// True if octets go out as they are made: another thread may send them.
+    pub(super) const fn may_be_lent(&self) -> bool {
+        self.deflate.is_none() && !self.is_unflushed
     }
 
     /// Compresses from now on; `waiting` came in already.

@@ -3,13 +3,20 @@
 //! The session goes to the thread and comes back with the output. If the deadline passes first, what happens depends on where it is: still
 //! in the queue, it is taken back and told that the work was refused, or goes on waiting while the volume is merely busy; on a
 //! thread that hangs, it is left there, to be dropped when the call returns.
+//!
+//! A thread to which the stream is lent sends what was made, and goes on with what comes next for a while: the session comes back when it is to
+//! wait, when the client does not take everything at once, or when others shall have their turn.
 
-use crate::protocol::{Protocol, Work};
+use super::loan::Loan;
+use crate::protocol::{Protocol, Step, Work};
 use crate::storage::{Refused, Volumes};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+
+/// How long a session may go on with work: a change of threads takes some hundredths of that.
+const TURN: Duration = Duration::from_millis(2);
 
 /// A session and the output that it has made.
 #[derive(Debug)]
@@ -28,13 +35,31 @@ impl Machine {
             self.output = earlier;
         }
     }
+
+    /// Does work, and with a stream what comes next. Returns the next step if it is known.
+    fn work(&mut self, loan: Option<&Loan>) -> Option<Step> {
+        let Self { protocol, output } = self;
+        protocol.work(output);
+        let loan = loan?;
+        let began = super::now();
+        loop {
+            let next = protocol.step(super::now(), output);
+            let goes_on = loan.send(output, &next);
+            let goes_on = goes_on && began.elapsed() < TURN;
+            match next {
+                Step::Work(_) if goes_on => protocol.work(output),
+                Step::Write if goes_on => {}
+                next => return Some(next),
+            }
+        }
+    }
 }
 
 /// Work under way.
 #[derive(Debug)]
 pub(super) struct Ticket {
     slot: Arc<Mutex<Slot>>,
-    done: oneshot::Receiver<Machine>,
+    done: oneshot::Receiver<(Machine, Option<Step>)>,
     work: Work,
     deadline: Duration,
     /// When to look next.
@@ -55,8 +80,8 @@ enum Slot {
 /// What came of work.
 #[derive(Debug)]
 pub(super) enum Worked {
-    /// It was done.
-    Done(Machine),
+    /// It was done, and this comes next, if that is known.
+    Done(Machine, Option<Step>),
     /// The volume did not take it.
     Refused(Machine, Refused),
     /// The volume hangs; the session is lost with it.
@@ -65,11 +90,12 @@ pub(super) enum Worked {
     Panicked,
 }
 
-/// Queues work; the session comes back at once if it is refused.
+/// Queues work, for which the stream may be lent; the session comes back at once if it is refused.
 pub(super) fn begin(
     volumes: &Volumes,
     machine: Machine,
     work: Work,
+    loan: Option<Arc<Loan>>,
 ) -> Result<Ticket, (Machine, Refused)> {
     let slot = Arc::new(Mutex::new(Slot::Waiting(machine)));
     let (tell, done) = oneshot::channel();
@@ -82,13 +108,13 @@ pub(super) fn begin(
         };
         let worked = span.in_scope(|| {
             catch_unwind(AssertUnwindSafe(|| {
-                machine.protocol.work(&mut machine.output);
-                machine
+                let next = machine.work(loan.as_deref());
+                (machine, next)
             }))
         });
         match worked {
             // Nobody waits any more: the session ends here.
-            Ok(machine) => drop(tell.send(machine)),
+            Ok(worked) => drop(tell.send(worked)),
             Err(_) => drop(tell),
         }
     };
@@ -114,7 +140,7 @@ impl Ticket {
     pub(super) async fn finish(mut self, volumes: &Volumes) -> Worked {
         loop {
             match tokio::time::timeout_at(self.look_at.into(), &mut self.done).await {
-                Ok(Ok(machine)) => return Worked::Done(machine),
+                Ok(Ok((machine, next))) => return Worked::Done(machine, next),
                 Ok(Err(_)) => return Worked::Panicked,
                 Err(_) => {}
             }
@@ -141,7 +167,10 @@ impl Ticket {
         };
         let Some(next) = next else {
             // It may have come back at the last moment.
-            return Some(self.done.try_recv().map_or(Worked::Hung, Worked::Done));
+            let worked = self.done.try_recv();
+            return Some(
+                worked.map_or(Worked::Hung, |(machine, next)| Worked::Done(machine, next)),
+            );
         };
         self.look_at = next;
         None

@@ -7,6 +7,7 @@
 //! work GATE       works on the volume /GATE's first part until the test opens the gate
 //! wait            waits without reading until the test wakes it
 //! big COUNT       sends COUNT pieces, each made by work
+//! half GATE       sends half a line made by work, then, with nothing to say meanwhile, works until the test opens the gate
 //! starttls, compress, quit, panic, panicwork
 //! ```
 
@@ -71,6 +72,15 @@ impl Hub {
         }
     }
 
+    /// Goes through a gate if it is there.
+    fn pass(&self, name: &str) {
+        let gate = self.gates.lock().unwrap().remove(name);
+        if let Some((tell, wait)) = gate {
+            tell.send(()).unwrap();
+            assert!(wait.recv().is_err(), "nothing is sent");
+        }
+    }
+
     /// Tells when the next `wait` has begun.
     pub fn next_wait(&self) -> Receiver<()> {
         let (tell, told) = channel();
@@ -119,6 +129,8 @@ enum State {
     Working(String),
     Waiting,
     Big(usize),
+    Half(String),
+    Whole(String),
 }
 
 impl fmt::Debug for Parrot {
@@ -190,6 +202,10 @@ impl Parrot {
                     patience: Patience::Ours,
                 }));
             }
+            "half" => {
+                self.state = State::Half(argument.to_owned());
+                return Some(self.work_at(argument));
+            }
             "big" => self.state = State::Big(argument.parse().unwrap()),
             "panicwork" => {
                 self.state = State::Working("panic".to_owned());
@@ -237,6 +253,17 @@ impl Protocol for Parrot {
                     self.state = State::Ready;
                 }
                 State::Big(_) => return self.work_at("one"),
+                State::Half(_) => unreachable!("work comes first"),
+                State::Whole(gate) => {
+                    let Step::Work(work) = self.work_at(gate) else {
+                        unreachable!()
+                    };
+                    return Step::Work(Work {
+                        if_stuck: Vec::new(),
+                        while_working: Vec::new(),
+                        ..work
+                    });
+                }
                 State::Working(_) => self.state = State::Ready,
                 State::Ready => {
                     let Some(line) = self.line() else {
@@ -259,12 +286,17 @@ impl Protocol for Parrot {
         match &mut self.state {
             State::Working(gate) if gate == "panic" => panic!("as the test wants"),
             State::Working(gate) => {
-                let gate = self.hub.gates.lock().unwrap().remove(gate);
-                if let Some((tell, wait)) = gate {
-                    tell.send(()).unwrap();
-                    assert!(wait.recv().is_err(), "nothing is sent");
-                }
+                self.hub.pass(gate);
                 say(output, "worked");
+            }
+            State::Half(gate) => {
+                output.extend_from_slice(b"half ");
+                self.state = State::Whole(std::mem::take(gate));
+            }
+            State::Whole(gate) => {
+                self.hub.pass(gate);
+                say(output, "whole");
+                self.state = State::Ready;
             }
             State::Big(left) => {
                 *left -= 1;

@@ -1,0 +1,159 @@
+//! A connection's stream, lent to the thread of the volume that does its work: what that thread has made it sends itself, as far as the
+//! client takes it at once. So an answer waits for no other thread.
+//!
+//! The stream is only ever in one of two places, and held for one write that cannot block; the connection takes it back whenever it needs it.
+
+use super::stream::Stream;
+use crate::protocol::{Step, Work};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A stream that is lent.
+#[derive(Debug)]
+pub(super) struct Loan(Mutex<Lent>);
+
+/// What is lent.
+#[derive(Debug)]
+struct Lent {
+    /// None once it was taken back.
+    stream: Option<Stream>,
+    /// What is being worked at, and so what is to be said of it.
+    work: Work,
+    /// How often all of the output was sent.
+    sends: u32,
+}
+
+/// What comes back.
+#[derive(Debug)]
+pub(super) struct Returned {
+    /// The stream; none if it is back already.
+    pub(super) stream: Option<Stream>,
+    /// What is being worked at, or was last.
+    pub(super) work: Work,
+    /// The client took one piece after the other.
+    pub(super) is_taking: bool,
+}
+
+impl Loan {
+    /// Lends a stream for some work.
+    pub(super) const fn new(stream: Stream, work: Work) -> Self {
+        Self(Mutex::new(Lent {
+            stream: Some(stream),
+            work,
+            sends: 0,
+        }))
+    }
+
+    /// Takes the stream back.
+    pub(super) fn take_back(&self) -> Returned {
+        let mut lent = self.lock();
+        Returned {
+            stream: lent.stream.take(),
+            work: lent.work.clone(),
+            is_taking: lent.sends > 1,
+        }
+    }
+
+    /// Sends what the client takes at once, and takes that out of the output. True if that was all and the thread may go on with the `next` step.
+    pub(super) fn send(&self, output: &mut Vec<u8>, next: &Step) -> bool {
+        let mut lent = self.lock();
+        let Lent {
+            stream,
+            work,
+            sends,
+        } = &mut *lent;
+        let Some(stream) = stream else {
+            return false;
+        };
+        let is_all = stream.send_at_once(output);
+        *sends = sends.saturating_add(u32::from(is_all));
+        match next {
+            Step::Write => is_all,
+            Step::Work(next) if next.place == work.place && next.account == work.account => {
+                *work = next.clone();
+                is_all
+            }
+            Step::Work(_)
+            | Step::Wait(_)
+            | Step::StartTls
+            | Step::StartCompression
+            | Step::StopCompression
+            | Step::Close => false,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
+    fn work(place: &str) -> Work {
+        Work {
+            place: Path::new(place).into(),
+            account: "anna".into(),
+            if_stuck: place.as_bytes().to_vec(),
+            while_working: Vec::new(),
+        }
+    }
+
+    /// A stream that is lent, and its client.
+    async fn lent() -> (Loan, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        let stream = Stream::new(accepted.unwrap().0);
+        (Loan::new(stream, work("one")), client.unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_the_client_takes_is_sent_and_work_goes_on_in_its_place() {
+        let (loan, mut client) = lent().await;
+        let mut output = b"abc".to_vec();
+        assert!(loan.send(&mut output, &Step::Write));
+        assert!(output.is_empty());
+        assert!(loan.send(&mut b"d".to_vec(), &Step::Work(work("one"))));
+        assert!(!loan.send(&mut b"e".to_vec(), &Step::Work(work("two"))));
+        assert!(!loan.send(&mut b"f".to_vec(), &Step::Close));
+        let mut heard = [0; 6];
+        client.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"abcdef");
+    }
+
+    #[tokio::test]
+    async fn what_the_client_does_not_take_stays() {
+        let (loan, mut client) = lent().await;
+        let mut output: Vec<u8> = (0..=250).cycle().take(40_000_000).collect();
+        let expected = output.clone();
+        assert!(!loan.send(&mut output, &Step::Write));
+        let sent = expected.len() - output.len();
+        assert!(0 < sent && sent < expected.len());
+        assert_eq!(output, expected[sent..]);
+        let mut heard = vec![0; sent];
+        client.read_exact(&mut heard).await.unwrap();
+        assert_eq!(heard, expected[..sent]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_once_the_stream_was_taken_back() {
+        let (loan, client) = lent().await;
+        let next = Work {
+            if_stuck: b"of the next".to_vec(),
+            ..work("one")
+        };
+        assert!(loan.send(&mut Vec::new(), &Step::Work(next)));
+        let returned = loan.take_back();
+        assert!(returned.stream.is_some());
+        assert_eq!(returned.work.if_stuck, b"of the next");
+        let mut output = b"abc".to_vec();
+        assert!(!loan.send(&mut output, &Step::Write));
+        assert_eq!(output, b"abc");
+        assert!(loan.take_back().stream.is_none());
+        drop(client);
+    }
+}
