@@ -373,15 +373,21 @@ impl dyn Mailbox + '_ {
     pub fn read_one(&self, at: usize, uid: Uid, extent: Extent, reader: &Reader<'_>) {
         let read = || {
             let date = self.internal_date(uid)?;
-            let octets = match extent {
-                Extent::Date => Vec::new(),
-                Extent::Header | Extent::Whole => self.message(uid)?.read_all()?,
-            };
-            Ok((date, octets))
+            if extent == Extent::Date {
+                return Ok((date, 0, Vec::new()));
+            }
+            let mut message = self.message(uid)?;
+            let stored = message.stored_octets();
+            if extent == Extent::Small && stored > MAX_SMALL_OCTETS {
+                return Ok((date, stored, Vec::new()));
+            }
+            let octets = message.read_all()?;
+            Ok((date, octets.len() as u64, octets))
         };
-        let read: Result<(i64, Vec<u8>)> = read();
-        let reading = read.as_ref().map(|(date, octets)| Reading {
+        let read: Result<(i64, u64, Vec<u8>)> = read();
+        let reading = read.as_ref().map(|(date, stored, octets)| Reading {
             date: *date,
+            stored: *stored,
             octets,
         });
         reader(at, reading.map_err(Error::clone));
@@ -410,17 +416,32 @@ pub enum Extent {
     Date,
     /// At least the header, with the empty line that ends it.
     Header,
+    /// All of it if it has at most [`MAX_SMALL_OCTETS`], else any part of it.
+    Small,
     /// All of it.
     Whole,
 }
+
+/// Largest message that is read as a whole to be sent, in octets as they are stored; larger ones are read in pieces.
+pub const MAX_SMALL_OCTETS: u64 = 1024 * 1024;
 
 /// A message that was read.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading<'a> {
     /// INTERNALDATE, in seconds since 1970.
     pub date: i64,
+    /// How many octets are stored; 0 if only the date was asked for.
+    pub stored: u64,
     /// As much as was asked for, as it is stored.
     pub octets: &'a [u8],
+}
+
+impl Reading<'_> {
+    /// True if all octets of the message were read.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.octets.len() as u64 == self.stored
+    }
 }
 
 /// Looks at a message that was read, or hears why it could not be. Called from any thread.

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod messages;
 pub mod name;
 pub mod notes;
+pub(crate) mod read_ahead;
 pub mod remembered;
 pub mod uid_set;
 pub mod view;

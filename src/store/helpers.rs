@@ -1,9 +1,10 @@
 //! Threads that help others to read.
 //!
-//! One for each further processor, over all mailboxes. Work is given to one only while it is free, and whoever gives it does the rest alone: so
-//! while one waits for a disk that hangs, nobody else waits for it.
+//! One for each further processor, over all mailboxes. Work is given to one only while fewer are at work than there are processors, those counted who
+//! give the work, and whoever gives it does the rest alone: so while one waits for a disk that hangs, nobody else waits for it.
 
 use rayon_core::{ThreadPool, ThreadPoolBuilder};
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -21,9 +22,9 @@ const MAX_AHEAD: usize = 16;
 /// Threads that help others to read; they are started when they are first needed.
 #[derive(Debug)]
 pub(super) struct Helpers {
-    /// How many threads beside the one that has the work make it quicker.
-    most: usize,
-    free: AtomicUsize,
+    processors: usize,
+    /// How many threads are at work, those that gave it and those that help.
+    at_work: AtomicUsize,
     pool: OnceLock<Option<ThreadPool>>,
     /// Buffers for the next ones who read, at most one for each processor.
     buffers: Mutex<Vec<Vec<u8>>>,
@@ -32,10 +33,10 @@ pub(super) struct Helpers {
 impl Default for Helpers {
     fn default() -> Self {
         // asked once: the system reads several files to tell
-        let most = thread::available_parallelism().map_or(0, |processors| processors.get() - 1);
+        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
-            most,
-            free: AtomicUsize::new(most),
+            processors,
+            at_work: AtomicUsize::new(0),
             pool: OnceLock::new(),
             buffers: Mutex::default(),
         }
@@ -43,20 +44,26 @@ impl Default for Helpers {
 }
 
 impl Helpers {
-    /// Leave for one of the threads, until it is dropped; none if all are at work.
-    fn hire(&self) -> Option<Helper<'_>> {
-        self.free
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| {
-                free.checked_sub(1)
-            })
+    /// This thread is at work until that is dropped.
+    fn begin(&self) -> AtWork<'_> {
+        self.at_work.fetch_add(1, Ordering::AcqRel);
+        AtWork(self)
+    }
+
+    /// Leave for one of the threads, until it is dropped; none if all processors are at work. Asked for by a thread at work, so there are never
+    /// more of these than threads.
+    fn hire(&self) -> Option<AtWork<'_>> {
+        let more = |at_work| (at_work < self.processors).then_some(at_work + 1);
+        self.at_work
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
             .ok()
-            .map(|_| Helper(self))
+            .map(|_| AtWork(self))
     }
 
     fn pool(&self) -> Option<&ThreadPool> {
         let start = || {
             ThreadPoolBuilder::new()
-                .num_threads(self.most)
+                .num_threads(self.processors.saturating_sub(1).max(1))
                 .thread_name(|number| format!("reader{number}"))
                 .build()
                 .inspect_err(|error| {
@@ -79,7 +86,7 @@ impl Helpers {
     /// Keeps a buffer for others.
     pub(super) fn give_buffer(&self, buffer: Vec<u8>) {
         let mut buffers = self.buffers();
-        if buffers.len() <= self.most && buffer.len() <= MAX_BUFFER_OCTETS {
+        if buffers.len() < self.processors && buffer.len() <= MAX_BUFFER_OCTETS {
             buffers.push(buffer);
         }
     }
@@ -90,8 +97,9 @@ impl Helpers {
 
     /// Has work done by this thread and at most `most` others at once; it divides itself among those who do it.
     pub(super) fn side_by_side(&self, most: usize, work: &(dyn Fn() + Sync)) {
-        let hired: Vec<Helper<'_>> = std::iter::from_fn(|| self.hire()).take(most).collect();
-        let Some(pool) = self.pool().filter(|_| !hired.is_empty()) else {
+        let _at_work = self.begin();
+        let hired: Vec<AtWork<'_>> = std::iter::from_fn(|| self.hire()).take(most).collect();
+        let Some(pool) = hired.first().and_then(|_| self.pool()) else {
             return work();
         };
         let span = tracing::Span::current();
@@ -141,8 +149,9 @@ impl Helpers {
         mut read: impl FnMut() -> Piece + Send,
         mut take_up: impl FnMut(Piece) -> Result<bool, Error>,
     ) -> Result<(), Error> {
+        let _at_work = self.begin();
         let hired = self.hire();
-        let Some(pool) = self.pool().filter(|_| hired.is_some()) else {
+        let Some(pool) = hired.as_ref().and_then(|_| self.pool()) else {
             while take_up(read())? {}
             return Ok(());
         };
@@ -162,11 +171,11 @@ impl Helpers {
     }
 }
 
-/// Leave for a thread.
-struct Helper<'a>(&'a Helpers);
+/// A thread at work.
+struct AtWork<'a>(&'a Helpers);
 
-impl Drop for Helper<'_> {
+impl Drop for AtWork<'_> {
     fn drop(&mut self) {
-        self.0.free.fetch_add(1, Ordering::AcqRel);
+        self.0.at_work.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -8,16 +8,20 @@ use super::helpers::MAX_BUFFER_OCTETS;
 use super::open_mailbox::OpenMailbox;
 use super::spool::{Place, Spool};
 use crate::durable::Directory;
-use crate::mailbox::backend::{Extent, Mailbox, Reader, Reading};
+use crate::mailbox::backend::{Extent, MAX_SMALL_OCTETS, Mailbox, Reader, Reading};
 use crate::mailbox::id::Uid;
 use crate::message::header;
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many messages a thread takes on at once.
+/// How many messages a thread takes on at once where little is read of each.
 const STRIDE: usize = 8;
+
+/// Fewest messages that are to be sent for which another thread is worth its while.
+const SMALL_WORTH_A_THREAD: usize = 4;
 
 /// Fewest messages for which another thread is worth its while.
 const WORTH_A_THREAD: usize = 4 * STRIDE;
@@ -37,8 +41,9 @@ struct Task<'a> {
 
 /// What a thread needs for reading.
 struct Desk {
-    new: Option<Directory>,
-    cur: Option<Directory>,
+    spool: Spool,
+    /// `new/` and `cur/`, opened when they are needed first.
+    directories: [OnceCell<Option<Directory>>; 2],
     /// Larger than what is in it.
     buffer: Vec<u8>,
     /// Octets in the buffer.
@@ -65,7 +70,11 @@ impl OpenMailbox {
             next: AtomicUsize::new(0),
         };
         let helpers = &self.account.store.helpers;
-        helpers.side_by_side(uids.len() / WORTH_A_THREAD, &|| task.work());
+        let worth_a_thread = match extent {
+            Extent::Small => SMALL_WORTH_A_THREAD,
+            Extent::Date | Extent::Header | Extent::Whole => WORTH_A_THREAD,
+        };
+        helpers.side_by_side(uids.len() / worth_a_thread, &|| task.work());
     }
 }
 
@@ -73,11 +82,17 @@ impl Task<'_> {
     /// Reads messages until all have been taken on.
     fn work(&self) {
         let helpers = &self.mailbox.account.store.helpers;
-        let mut desk = Desk::new(&self.mailbox.spool(), helpers.take_buffer());
+        let mut desk = Desk::new(self.mailbox.spool(), helpers.take_buffer());
+        // messages that are to be sent are few, and must be finished in about their order
+        let stride = if self.extent == Extent::Small {
+            1
+        } else {
+            STRIDE
+        };
         loop {
-            let from = self.next.fetch_add(STRIDE, Ordering::Relaxed);
+            let from = self.next.fetch_add(stride, Ordering::Relaxed);
             let rest = self.uids.get(from..).unwrap_or_default();
-            let uids = rest.get(..STRIDE).unwrap_or(rest);
+            let uids = rest.get(..stride).unwrap_or(rest);
             if uids.is_empty() {
                 return helpers.give_buffer(desk.buffer);
             }
@@ -108,9 +123,14 @@ impl Task<'_> {
     /// Reads a message, by the name of its file if that is still right; otherwise as any that is opened.
     fn read(&self, at: usize, uid: Uid, named: Option<Named>, desk: &mut Desk) {
         let found = named.and_then(|named| desk.read(&named, self.extent).ok().flatten());
-        if let Some(date) = found {
+        if let Some((date, stored)) = found {
             let octets = desk.octets();
-            (self.reader)(at, Ok(Reading { date, octets }));
+            let reading = Reading {
+                date,
+                stored,
+                octets,
+            };
+            (self.reader)(at, Ok(reading));
         } else {
             let mailbox: &dyn Mailbox = self.mailbox;
             mailbox.read_one(at, uid, self.extent, self.reader);
@@ -120,11 +140,10 @@ impl Task<'_> {
 
 impl Desk {
     /// For a mailbox's directories.
-    fn new(spool: &Spool, buffer: Vec<u8>) -> Self {
-        let open = |place| Directory::open(spool.place(place)).ok();
+    fn new(spool: Spool, buffer: Vec<u8>) -> Self {
         Self {
-            new: open(Place::New),
-            cur: open(Place::Cur),
+            spool,
+            directories: Default::default(),
             buffer,
             filled: 0,
             names: Vec::new(),
@@ -136,13 +155,15 @@ impl Desk {
         self.buffer.get(..self.filled).unwrap_or_default()
     }
 
-    /// Reads a file into the buffer; returns its date, or none if it has to be read another way.
-    fn read(&mut self, named: &Named, extent: Extent) -> io::Result<Option<i64>> {
+    /// Reads a file into the buffer; returns its date and how many octets are stored, or none if it has to be read another way.
+    fn read(&mut self, named: &Named, extent: Extent) -> io::Result<Option<(i64, u64)>> {
+        let [new, cur] = &self.directories;
         let directory = match named.place {
-            Place::New => &self.new,
-            Place::Cur => &self.cur,
+            Place::New => new,
+            Place::Cur => cur,
         };
-        let Some(directory) = directory else {
+        let open = || Directory::open(self.spool.place(named.place)).ok();
+        let Some(directory) = directory.get_or_init(open) else {
             return Ok(None);
         };
         let name = self.names.get(named.start..named.end).unwrap_or_default();
@@ -151,17 +172,20 @@ impl Desk {
         }
         self.filled = 0;
         if extent == Extent::Date {
-            return directory.modified(name);
+            return Ok(directory.modified(name)?.map(|date| (date, 0)));
         }
         let (file, about) = directory.open_file(name)?;
         let stored = usize::try_from(about.size()).unwrap_or(usize::MAX);
         let is_read = match extent {
             Extent::Header => self.read_header(&file, stored)?,
-            Extent::Date | Extent::Whole => self.read_until(&file, stored)?,
+            Extent::Small if about.size() > MAX_SMALL_OCTETS => {
+                self.read_until(&file, FIRST_OCTETS)?
+            }
+            Extent::Date | Extent::Small | Extent::Whole => self.read_until(&file, stored)?,
         };
         let octets = self.octets();
         let first = octets.get(..FIRST_OCTETS).unwrap_or(octets);
-        Ok((is_read && Form::of(first) == Form::Plain).then(|| about.mtime()))
+        Ok((is_read && Form::of(first) == Form::Plain).then(|| (about.mtime(), about.size())))
     }
 
     /// Reads until the header ends.

@@ -316,6 +316,7 @@ mod tests {
         let message = b"Received: x\nDate: Wed, 01 Nov 2023 10:00:00 +0100\nno field\nSubject: a\n b\n\nbody\n";
         let reading = Reading {
             date: -5,
+            stored: message.len() as u64,
             octets: message,
         };
         let read = Read::new(reading, Extent::Whole);
@@ -341,6 +342,7 @@ mod tests {
         let undated = Read::new(
             Reading {
                 date: 0,
+                stored: 9,
                 octets: b"Date: x\n\n",
             },
             Extent::Header,

@@ -28,7 +28,8 @@ const SEEK_BLOCK_OCTETS: u64 = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct OpenMessage {
     uid: Uid,
-    file: Box<dyn backend::Message>,
+    /// None if all octets are held.
+    file: Option<Box<dyn backend::Message>>,
     /// How many octets are stored.
     stored: u64,
     /// The first octets; of a small message all.
@@ -75,11 +76,26 @@ impl OpenMessage {
 
     /// A message whose file is open.
     pub(super) fn of_file(file: Box<dyn backend::Message>, uid: Uid) -> Self {
+        let stored = file.stored_octets();
+        Self::new(uid, stored, Some(file), Vec::new())
+    }
+
+    /// A message that was read.
+    pub(super) fn of_octets(octets: Vec<u8>, uid: Uid) -> Self {
+        Self::new(uid, octets.len() as u64, None, octets)
+    }
+
+    const fn new(
+        uid: Uid,
+        stored: u64,
+        file: Option<Box<dyn backend::Message>>,
+        head: Vec<u8>,
+    ) -> Self {
         Self {
             uid,
-            stored: file.stored_octets(),
             file,
-            head: Vec::new(),
+            stored,
+            head,
             structure: None,
             mark: None,
             decoded: None,
@@ -184,8 +200,11 @@ impl OpenMessage {
         if let Some(held) = held {
             return Ok(held.get(..most).unwrap_or(held));
         }
+        let Some(file) = &mut self.file else {
+            return Ok(&[]);
+        };
         scratch.resize(most, 0);
-        let read = self.file.read_at(position, scratch)?;
+        let read = file.read_at(position, scratch)?;
         Ok(scratch.get(..read).unwrap_or_default())
     }
 
@@ -295,11 +314,13 @@ impl OpenMessage {
             wanted.min(self.stored)
         };
         let target = usize::try_from(wanted).unwrap_or(usize::MAX);
-        while self.head.len() < target {
+        while self.head.len() < target
+            && let Some(file) = &mut self.file
+        {
             let from = self.head.len();
             self.head.resize(target, 0);
             let rest = self.head.get_mut(from..).unwrap_or_default();
-            let read = self.file.read_at(from as u64, rest);
+            let read = file.read_at(from as u64, rest);
             self.head.truncate(from + *read.as_ref().unwrap_or(&0));
             if read? == 0 {
                 // shorter than it was when it was opened: that much is there

@@ -11,12 +11,14 @@
 //! `\Seen` is set when a message's octets are in the output, by one change for each piece; the session tells of it before the command
 //! ends, as of any change.
 
+mod ahead;
 mod noted;
+mod parts;
 mod plan;
+mod response;
 mod section;
 
 use super::messages::{named_uids, resolve, vanished_since};
-use super::object_ids::{email_id, thread_id};
 use super::open_message::OpenMessage;
 use crate::imap::encode::fetch::FetchWriter;
 use crate::imap::session::progress::Measure;
@@ -31,12 +33,11 @@ use crate::mailbox::flag::{FlagAction, Flags, NamedFlags, SystemFlag};
 use crate::mailbox::id::{ModSeq, SeqNum, Uid};
 use crate::mailbox::messages::Messages;
 use crate::mailbox::uid_set::UidSet;
-use crate::message::envelope::Envelope;
 use crate::protocol::HIGH_WATER_OCTETS;
+use ahead::{Ahead, Next};
 use noted::Noted;
-use plan::{Plan, has_octets, is_whole};
-use section::{Answer, Transfer, answer};
-use std::collections::VecDeque;
+use plan::Plan;
+use response::{Following, Response, Sent};
 
 /// Most messages read in one piece: a piece without much output ends too.
 const MAX_MESSAGES_A_PIECE: usize = 256;
@@ -63,6 +64,8 @@ pub(crate) struct FetchCursor {
     in_memory: bool,
     /// All can be answered from notes.
     noted: Option<Box<Noted>>,
+    /// Messages read side by side.
+    ahead: Ahead,
     current: Option<Box<Response>>,
     /// Sent, and to be marked `\Seen`.
     seen: UidSet,
@@ -82,36 +85,16 @@ struct Troubles {
     first_failure: Option<backend::Error>,
 }
 
-/// A response in progress. All that can fail has been read, octets of literals apart.
-#[derive(Debug)]
-struct Response {
-    seq_num: SeqNum,
-    uid: Uid,
-    flags: Flags,
-    mod_seq: ModSeq,
-    /// As known, or as counted if the whole message is sent.
-    size: Option<u64>,
-    date: i64,
-    /// SAVEDATE
-    save_date: i64,
-    /// EMAILID
-    email_id: String,
-    /// THREADID
-    thread_id: String,
-    envelope: Envelope,
-    message: Option<Box<OpenMessage>>,
-    /// For those items that have octets.
-    answers: VecDeque<Answer>,
-    /// How many items are written.
-    written: usize,
-    transfer: Option<Transfer>,
-}
-
 /// The message that was fetched last, kept open for a client that reads it in parts or windows.
 #[derive(Debug, Default)]
 pub(crate) struct LastMessage(Option<Box<OpenMessage>>);
 
 impl LastMessage {
+    /// Takes it, if it is this one.
+    pub(crate) fn take(&mut self, uid: Uid) -> Option<Box<OpenMessage>> {
+        self.0.take().filter(|kept| kept.uid() == uid)
+    }
+
     /// Closes it.
     pub(crate) fn release(&mut self) {
         self.0 = None;
@@ -170,6 +153,7 @@ impl FetchCursor {
         Self {
             in_memory: !plan.file && !plan.date && !plan.save_date && !plan.email_id,
             noted: Noted::new(&plan.items, dialect.is_utf8()).map(Box::new),
+            ahead: Ahead::default(),
             plan,
             by_uid: uid,
             vanished: Vanished::default(),
@@ -227,7 +211,7 @@ impl FetchCursor {
     /// How far it is.
     pub(crate) fn measure(&self) -> Measure {
         Measure {
-            done: self.goal - self.messages.as_slice().len(),
+            done: self.goal - self.messages.as_slice().len() - self.ahead.len(),
             goal: self.goal,
         }
     }
@@ -269,7 +253,7 @@ impl FetchCursor {
     /// True if there are messages that no answer was begun to.
     fn is_ahead(&self) -> bool {
         let is_ready = self.noted.as_ref().is_some_and(|noted| noted.is_ready());
-        is_ready || !self.messages.as_slice().is_empty()
+        is_ready || !self.ahead.is_empty() || !self.messages.as_slice().is_empty()
     }
 
     /// Flags, UIDs and sizes of as many messages as there is room for, under one lock.
@@ -337,23 +321,10 @@ impl FetchCursor {
             if begun >= MAX_MESSAGES_A_PIECE || !self.is_ahead() {
                 break;
             }
-            let next = match self.noted.take() {
-                Some(mut noted) => {
-                    let advanced = self.advance_noted(&mut noted, selected, dialect, out);
-                    self.noted = Some(noted);
-                    let (read, other) = advanced?;
-                    begun += read;
-                    other
-                }
-                None => {
-                    begun += 1;
-                    self.messages.next()
-                }
-            };
-            let Some((seq_num, uid)) = next else {
+            let Some(next) = self.next(selected, dialect, &mut begun, out)? else {
                 continue;
             };
-            match self.prepare(seq_num, uid, selected) {
+            match Response::prepare(&self.plan, next, selected) {
                 Ok(response) => self.current = Some(Box::new(response)),
                 Err(error) => self.troubles.note(error)?,
             }
@@ -361,64 +332,30 @@ impl FetchCursor {
         Ok(())
     }
 
-    /// Reads what must be known of a message before the first octet of its response goes out.
-    fn prepare(
-        &self,
-        seq_num: SeqNum,
-        uid: Uid,
+    /// The next message that is to be answered here, and what was read of it. Those that notes tell all of are answered on the way. How many
+    /// were read is added to those `begun`.
+    fn next(
+        &mut self,
         selected: &mut Selected,
-    ) -> backend::Result<Response> {
-        let mailbox = &*selected.mailbox;
-        let (flags, mod_seq, mut size) = {
-            let messages = mailbox.read();
-            let position = messages.position(uid).ok_or(backend::Error::Expunged)?;
-            (
-                messages.flags_at(position),
-                messages.mod_seq_at(position),
-                messages.size_at(position),
-            )
-        };
-        if self.plan.size && size.is_none() {
-            size = Some(mailbox.size(uid)?);
+        dialect: Dialect,
+        begun: &mut usize,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Next>, CommandError> {
+        if let Some(mut noted) = self.noted.take() {
+            let advanced = self.advance_noted(&mut noted, selected, dialect, out);
+            self.noted = Some(noted);
+            let (read, other) = advanced?;
+            *begun += read;
+            return Ok(other.map(|(seq_num, uid)| Next::unread(seq_num, uid)));
         }
-        let mut response = Response {
-            seq_num,
-            uid,
-            flags,
-            mod_seq,
-            size,
-            date: 0,
-            save_date: 0,
-            email_id: String::new(),
-            thread_id: String::new(),
-            envelope: Envelope::default(),
-            message: None,
-            answers: VecDeque::new(),
-            written: 0,
-            transfer: None,
-        };
-        if self.plan.date {
-            response.date = mailbox.internal_date(uid)?;
+        if self.ahead.is_empty() && self.plan.file && !self.is_single {
+            self.read_ahead(&*selected.mailbox);
         }
-        if self.plan.save_date {
-            response.save_date = mailbox.save_date(uid)?;
-        }
-        if self.plan.email_id {
-            response.email_id = email_id(mailbox, uid)?;
-        }
-        if self.plan.file {
-            let kept = selected.last_message.0.take();
-            let mut message = match kept.filter(|kept| kept.uid() == uid) {
-                Some(kept) => kept,
-                None => Box::new(OpenMessage::open(mailbox, uid)?),
-            };
-            response.read(&self.plan, &mut message)?;
-            response.message = Some(message);
-            if let Some(counted) = response.size.filter(|counted| size != Some(*counted)) {
-                mailbox.write().set_size(uid, counted);
-            }
-        }
-        Ok(response)
+        *begun += 1;
+        Ok(self.ahead.take().or_else(|| {
+            let (seq_num, uid) = self.messages.next()?;
+            Some(Next::unread(seq_num, uid))
+        }))
     }
 
     /// Writes the next piece of a response; keeps it if there is more.
@@ -443,12 +380,12 @@ impl FetchCursor {
         while let Some(item) = self.plan.items.get(response.written) {
             response.written += 1;
             match response.item(item, selected, dialect, &mut writer) {
-                Next::Item => {}
-                Next::Octets => {
+                Following::Item => {}
+                Following::Octets => {
                     self.current = Some(response);
                     return Ok(());
                 }
-                Next::UnknownEncoding => self.troubles.unknown_encoding = true,
+                Following::UnknownEncoding => self.troubles.unknown_encoding = true,
             }
         }
         writer.finish();
@@ -466,6 +403,7 @@ impl FetchCursor {
             selected.hears_of(response.mod_seq);
         }
         if let Some(mut message) = response
+            .parts
             .message
             .filter(|_| self.is_single && self.plan.comes_again)
         {
@@ -528,123 +466,6 @@ impl Troubles {
             return Err(CommandError::no(Code::UnknownCte, text));
         }
         Ok(Progress::Done)
-    }
-}
-
-/// How far the octets of a literal are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sent {
-    /// All were sent, or none were to be sent.
-    All,
-    /// There are more.
-    Some,
-}
-
-/// What follows after an item was begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    /// The next item.
-    Item,
-    /// The octets of this one.
-    Octets,
-    /// The next item: this one has no value.
-    UnknownEncoding,
-}
-
-impl Response {
-    /// Reads what a plan needs of the message.
-    fn read(&mut self, plan: &Plan, message: &mut OpenMessage) -> backend::Result<()> {
-        if plan.envelope {
-            self.envelope = Envelope::parse(message.header()?);
-        }
-        if plan.thread_id {
-            self.thread_id = thread_id(message.header()?, &self.email_id);
-        }
-        if plan.structure {
-            message.structure()?;
-        }
-        for item in plan.items.iter().filter(|item| has_octets(item)) {
-            let answer = answer(item, message)?;
-            if let (true, Answer::Octets(transfer)) = (is_whole(item), &answer) {
-                self.size = Some(transfer.left());
-            }
-            self.answers.push_back(answer);
-        }
-        Ok(())
-    }
-
-    /// Sends the next octets of a literal, if one has begun.
-    fn send(&mut self, scratch: &mut Vec<u8>, out: &mut Vec<u8>) -> backend::Result<Sent> {
-        let (Some(transfer), Some(message)) = (&mut self.transfer, &mut self.message) else {
-            return Ok(Sent::All);
-        };
-        while transfer.left() > 0 {
-            if out.len() >= HIGH_WATER_OCTETS {
-                return Ok(Sent::Some);
-            }
-            transfer.advance(message, scratch, out)?;
-        }
-        self.transfer = None;
-        Ok(Sent::All)
-    }
-
-    /// Writes an item; one with octets up to those.
-    fn item(
-        &mut self,
-        item: &FetchItem,
-        selected: &Selected,
-        dialect: Dialect,
-        writer: &mut FetchWriter<'_>,
-    ) -> Next {
-        let utf8 = dialect.is_utf8();
-        let structure = self.message.as_ref().and_then(|message| message.parsed());
-        match (item, structure) {
-            (FetchItem::Uid, _) => writer.uid(self.uid),
-            (FetchItem::Flags, _) => {
-                let messages = selected.mailbox.read();
-                writer.flags(flag_list(
-                    self.flags, self.uid, &messages, selected, dialect,
-                ));
-            }
-            (FetchItem::ModSeq, _) => writer.mod_seq(self.mod_seq),
-            (FetchItem::InternalDate, _) => writer.internal_date(self.date),
-            (FetchItem::SaveDate, _) => writer.save_date(self.save_date),
-            (FetchItem::EmailId, _) => writer.email_id(&self.email_id),
-            (FetchItem::ThreadId, _) => writer.thread_id(&self.thread_id),
-            (FetchItem::Rfc822Size, _) => writer.rfc822_size(self.size.unwrap_or_default()),
-            (FetchItem::Envelope, _) => writer.envelope(&self.envelope, utf8),
-            (FetchItem::Body, Some(structure)) => writer.structure(structure, false, utf8),
-            (FetchItem::BodyStructure, Some(structure)) => writer.structure(structure, true, utf8),
-            (item, _) => return self.octets_item(item, writer),
-        }
-        Next::Item
-    }
-
-    /// Writes the beginning of an item that has octets.
-    fn octets_item(&mut self, item: &FetchItem, writer: &mut FetchWriter<'_>) -> Next {
-        writer.item(item);
-        match self.answers.pop_front().unwrap_or(Answer::Nil) {
-            Answer::Nil => writer.nil(),
-            Answer::UnknownEncoding => {
-                if matches!(item, FetchItem::BinarySize { .. }) {
-                    writer.number(0);
-                } else {
-                    writer.nil();
-                }
-                return Next::UnknownEncoding;
-            }
-            Answer::Number(number) => writer.number(number),
-            Answer::Octets(transfer) => {
-                if transfer.has_nul() {
-                    writer.literal8(transfer.left());
-                } else {
-                    writer.literal(transfer.left());
-                }
-                self.transfer = Some(transfer);
-                return Next::Octets;
-            }
-        }
-        Next::Item
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) struct Plan {
     pub(super) comes_again: bool,
     /// The whole message is sent.
     pub(super) whole: bool,
+    /// Nothing else of it is needed.
+    pub(super) only_whole: bool,
 }
 
 impl Plan {
@@ -64,6 +66,7 @@ impl Plan {
             sets_seen: !read_only && any(sets_seen),
             comes_again: any(comes_again),
             whole: any(is_whole),
+            only_whole: items.iter().all(|item| is_whole(item) || !needs_file(item)),
             items,
         }
     }

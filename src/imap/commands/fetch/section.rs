@@ -13,6 +13,9 @@ use std::ops::Range;
 /// How much of what is in memory is copied at once.
 const MAX_COPIED_OCTETS: usize = 64 * 1024;
 
+/// Octets of a line, rather too few: the wire form is longer than what is stored by an octet for each line.
+const EXPECTED_LINE_OCTETS: usize = 32;
+
 /// What stands behind the name of an item.
 #[derive(Debug)]
 pub(super) enum Answer {
@@ -31,6 +34,8 @@ pub(super) enum Answer {
 pub(super) struct Transfer {
     /// Octets announced that have not been sent.
     left: u64,
+    /// They may hold NUL, which the wire form of a message does not.
+    has_nul: bool,
     source: Source,
 }
 
@@ -39,7 +44,7 @@ pub(super) struct Transfer {
 enum Source {
     /// From the message's file, lines ending in CRLF, NUL replaced.
     Stored(Place),
-    /// As they are, from a position on; they may hold NUL.
+    /// As they are, from a position on.
     Made { octets: Vec<u8>, at: usize },
 }
 
@@ -182,8 +187,8 @@ fn made(mut octets: Vec<u8>, window: Option<OctetWindow>) -> Answer {
         octets = windowed(&octets, window).to_vec();
     }
     Answer::Octets(Transfer {
-        left: octets.len() as u64,
-        source: Source::Made { octets, at: 0 },
+        has_nul: memchr::memchr(0, &octets).is_some(),
+        ..Transfer::of_octets(octets)
     })
 }
 
@@ -210,7 +215,24 @@ impl Transfer {
     pub(super) const fn of_place(place: Place) -> Self {
         Self {
             left: place.octets,
+            has_nul: false,
             source: Source::Stored(place),
+        }
+    }
+
+    /// A whole message that was read, in wire form.
+    pub(super) fn of_message(octets: &[u8]) -> Self {
+        let mut wire = Vec::with_capacity(octets.len() + octets.len() / EXPECTED_LINE_OCTETS);
+        push_crlf(octets, &mut 0, &mut wire);
+        Self::of_octets(wire)
+    }
+
+    /// Octets without NUL.
+    const fn of_octets(octets: Vec<u8>) -> Self {
+        Self {
+            left: octets.len() as u64,
+            has_nul: false,
+            source: Source::Made { octets, at: 0 },
         }
     }
 
@@ -220,27 +242,27 @@ impl Transfer {
     }
 
     /// True if a literal8 is needed.
-    pub(super) fn has_nul(&self) -> bool {
-        match &self.source {
-            Source::Stored(_) => false,
-            Source::Made { octets, .. } => octets.contains(&0),
-        }
+    pub(super) const fn has_nul(&self) -> bool {
+        self.has_nul
     }
 
-    /// Appends some of what is left.
+    /// Appends some of what is left, from the message that it was found in.
     ///
     /// # Errors
     /// If it cannot be had: the file was cut short, or cannot be read any more.
     pub(super) fn advance(
         &mut self,
-        message: &mut OpenMessage,
+        message: Option<&mut OpenMessage>,
         scratch: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) -> backend::Result<()> {
         let start = out.len();
-        match &mut self.source {
-            Source::Stored(place) => place.push(self.left, message, scratch, out)?,
-            Source::Made { octets, at } => {
+        match (&mut self.source, message) {
+            (Source::Stored(place), Some(message)) => {
+                place.push(self.left, message, scratch, out)?;
+            }
+            (Source::Stored(_), None) => return Err(backend::Error::Unavailable),
+            (Source::Made { octets, at }, _) => {
                 let end = octets.len().min(*at + MAX_COPIED_OCTETS);
                 out.extend_from_slice(octets.get(*at..end).unwrap_or_default());
                 *at = end;
