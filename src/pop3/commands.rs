@@ -3,10 +3,11 @@
 //! A command is done at once if memory has what it needs. Else it becomes a [`Task`]: for the disk, or an answer that is sent in
 //! pieces. No other command is read before the task is done.
 
+use super::ahead::Ahead;
 use super::encode;
 use super::login::Opened;
 use super::maildrop::{Entry, Mark};
-use super::retrieval::{Progress, Retrieval, store_refusal};
+use super::retrieval::{Progress, Retrieval, refusal, store_refusal};
 use super::session::{Advance, Connection, Input, State};
 use super::texts::Text;
 use super::types::{Command, MessageNumber, Reply};
@@ -36,6 +37,7 @@ pub(super) struct Transaction {
     opened: Opened,
     /// The unique-ids in the order of the message numbers, from the first UIDL on.
     unique_ids: Option<Vec<Box<str>>>,
+    ahead: Ahead,
     task: Task,
 }
 
@@ -68,6 +70,7 @@ impl Transaction {
             place: opened.account.place(),
             opened,
             unique_ids: None,
+            ahead: Ahead::default(),
             task: Task::None,
         }
     }
@@ -214,14 +217,19 @@ impl Transaction {
     ) {
         match self.entry(number).copied() {
             Ok(entry) => {
-                self.task = Task::Retrieve(Box::new(Retrieval {
+                let retrieval = Retrieval {
                     number,
                     uid: entry.uid,
                     octets: entry.octets,
                     body_lines,
                     ascii_only: connection.settings.refuse_utf8_headers && !connection.utf8,
                     open: None,
-                }));
+                };
+                let is_whole = body_lines.is_none();
+                match is_whole.then(|| self.ahead.take(number)).flatten() {
+                    Some(ready) => retrieval.send(&ready, connection, out),
+                    None => self.task = Task::Retrieve(Box::new(retrieval)),
+                }
             }
             Err(refusal) => connection.reply(&refusal, out),
         }
@@ -388,6 +396,17 @@ impl Transaction {
     /// Sends the next piece of a message.
     fn send(&mut self, mut retrieval: Box<Retrieval>, connection: &Connection, out: &mut Vec<u8>) {
         let mailbox = &self.opened.mailbox;
+        // to set \Seen, the disk is needed for each
+        let may_be_ready = retrieval.body_lines.is_none() && !connection.settings.mark_seen;
+        if may_be_ready && retrieval.open.is_none() {
+            let maildrop = &self.opened.maildrop;
+            if let Err(error) = self.ahead.read(retrieval.number, maildrop, &**mailbox) {
+                return connection.reply(&refusal(&error, retrieval.number), out);
+            }
+            if let Some(ready) = self.ahead.take(retrieval.number) {
+                return retrieval.send(&ready, connection, out);
+            }
+        }
         match retrieval.advance(&**mailbox, connection.language, out) {
             Progress::More => self.task = Task::Retrieve(retrieval),
             Progress::Done if retrieval.body_lines.is_none() => {

@@ -18,6 +18,7 @@
 //! [`crate::protocol::Protocol::step`]: passwords are checked by the authenticator's threads, disks are touched in
 //! [`crate::protocol::Protocol::work`], and a message goes out in pieces.
 
+mod ahead;
 mod capabilities;
 mod commands;
 mod encode;

@@ -4,8 +4,10 @@
 //! What goes wrong later leaves the answer without its end, and the connection is closed: a client that believed the end would
 //! take half a message for the whole.
 
+use super::ahead::Ready;
 use super::encode;
 use super::encode::body::BodyEncoder;
+use super::session::Connection;
 use super::texts::{Language, Text};
 use super::types::{Code, MessageNumber, Reply};
 use crate::mailbox::backend::{Error, Mailbox, Message};
@@ -70,6 +72,18 @@ impl Retrieval {
             },
         };
         self.go_on(open, out)
+    }
+
+    /// Sends a message that is ready.
+    pub(super) fn send(&self, ready: &Ready, connection: &Connection, out: &mut Vec<u8>) {
+        if self.ascii_only && !ready.has_ascii_header {
+            let refusal = Reply::coded(Code::Utf8, Text::NeedsUtf8).about(self.number);
+            return connection.reply(&refusal, out);
+        }
+        let octets = self.octets.unwrap_or(ready.octets);
+        connection.reply(&Reply::ok(Text::Octets).with([octets, 0]), out);
+        out.extend_from_slice(&ready.text);
+        connection.services.host.tally().count_sent();
     }
 
     /// Opens the message, reads its first piece and sends it behind the status line. None if that was all.
@@ -163,7 +177,7 @@ fn has_ascii_header(message: &mut dyn Message) -> Result<bool, Error> {
 }
 
 /// What the client hears when the store could not do something with a message.
-fn refusal(error: &Error, number: MessageNumber) -> Reply {
+pub(super) fn refusal(error: &Error, number: MessageNumber) -> Reply {
     match error {
         Error::Expunged => Reply::err(Text::Gone).about(number),
         Error::Corrupt | Error::Cannot(_) => {

@@ -33,6 +33,8 @@ pub(crate) struct BodyEncoder {
     position: Position,
     /// Lines of the body still to be sent; none: all of them.
     lines_left: Option<u64>,
+    /// How many dots were doubled.
+    doubled_dots: u64,
     /// The wire form of a piece, kept for its memory.
     scratch: Vec<u8>,
 }
@@ -45,24 +47,70 @@ impl BodyEncoder {
             line: CurrentLine::Empty,
             position: Position::Header,
             lines_left: body_lines,
+            doubled_dots: 0,
             scratch: Vec::new(),
         }
     }
 
+    /// How many dots were doubled so far.
+    pub(crate) const fn doubled_dots(&self) -> u64 {
+        self.doubled_dots
+    }
+
     /// Appends what is sent for a piece. False if no further octets are wanted.
     pub(crate) fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) -> bool {
+        if self.lines_left.is_none() {
+            self.push_stored(piece, out);
+            return true;
+        }
         self.scratch.clear();
         let mut wire = std::mem::take(&mut self.scratch);
         lines::push_crlf(piece, &mut self.previous, &mut wire);
-        let wanted = match self.lines_left {
-            None => {
-                self.push_all(&wire, out);
-                true
-            }
-            Some(_) => self.push_lines(&wire, out),
-        };
+        let wanted = self.push_lines(&wire, out);
         self.scratch = wire;
         wanted
+    }
+
+    /// Appends what is sent for stored octets, all of them.
+    fn push_stored(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        let Some((first, last)) = piece.first().zip(piece.last()) else {
+            return;
+        };
+        let start = out.len();
+        out.reserve(piece.len());
+        if self.line == CurrentLine::Empty && *first == b'.' {
+            self.double_dot(out);
+        }
+        let mut sent = 0;
+        for at in memchr::memchr_iter(b'\n', piece) {
+            let before = at.checked_sub(1).and_then(|before| piece.get(before));
+            let is_bare = before.copied().unwrap_or(self.previous) != b'\r';
+            let is_before_dot = piece.get(at + 1) == Some(&b'.');
+            if is_bare {
+                out.extend_from_slice(piece.get(sent..at).unwrap_or_default());
+                out.extend_from_slice(b"\r\n");
+                sent = at + 1;
+            }
+            if is_before_dot {
+                out.extend_from_slice(piece.get(sent..=at).unwrap_or_default());
+                self.double_dot(out);
+                sent = at + 1;
+            }
+        }
+        out.extend_from_slice(piece.get(sent..).unwrap_or_default());
+        lines::replace_nul(out.get_mut(start..).unwrap_or_default());
+        self.previous = *last;
+        self.line = if *last == b'\n' {
+            CurrentLine::Empty
+        } else {
+            CurrentLine::Begun
+        };
+    }
+
+    /// Appends the dot that comes before another at the beginning of a line.
+    fn double_dot(&mut self, out: &mut Vec<u8>) {
+        out.push(b'.');
+        self.doubled_dots += 1;
     }
 
     /// Appends the end: a line end if the message lacks it, and the dot.
@@ -73,23 +121,14 @@ impl BodyEncoder {
         super::end(out);
     }
 
-    /// Appends octets of the wire form, each dot at the beginning of a line doubled.
-    fn push_all(&mut self, wire: &[u8], out: &mut Vec<u8>) {
-        let Some((first, last)) = wire.first().zip(wire.last()) else {
-            return;
-        };
-        if self.line == CurrentLine::Empty && *first == b'.' {
-            out.push(b'.');
+    /// Appends a line of the wire form or the beginning or end of one, a dot at its beginning doubled.
+    fn push_line(&mut self, line: &[u8], out: &mut Vec<u8>) {
+        if self.line == CurrentLine::Empty && line.first() == Some(&b'.') {
+            self.double_dot(out);
         }
-        let mut sent = 0;
-        for at in memchr::memmem::find_iter(wire, b"\n.") {
-            out.extend_from_slice(wire.get(sent..=at).unwrap_or_default());
-            out.push(b'.');
-            sent = at + 1;
-        }
-        out.extend_from_slice(wire.get(sent..).unwrap_or_default());
-        self.line = match (self.line, wire) {
-            _ if *last == b'\n' => CurrentLine::Empty,
+        out.extend_from_slice(line);
+        self.line = match (self.line, line) {
+            (_, [.., b'\n']) => CurrentLine::Empty,
             (CurrentLine::Empty, b"\r") => CurrentLine::Cr,
             _ => CurrentLine::Begun,
         };
@@ -105,7 +144,7 @@ impl BodyEncoder {
             let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
             let (line, after) = rest.split_at(length);
             self.note_line(line);
-            self.push_all(line, out);
+            self.push_line(line, out);
             rest = after;
         }
         self.position == Position::Header || self.lines_left != Some(0)
