@@ -138,14 +138,24 @@ pub(crate) fn create_dir(path: &Path, like: &Ownership) -> io::Result<()> {
 /// # Errors
 /// What the system says; then the old file is as it was.
 pub(crate) fn replace(path: &Path, contents: &[u8], like: &Ownership) -> io::Result<()> {
-    replace_through(&beside(path, ".tmp"), path, contents, like)
+    put(path, contents, like)?;
+    sync_dir(parent(path))
 }
 
-/// As [`replace`] for one of several writers without a lock, whose name for the new file is nobody else's.
+/// As [`replace`], but durable only when the caller has synced the directory: for several files of one directory, which one sync of it
+/// makes durable together. Until then a crash leaves old or new contents of each.
 ///
 /// # Errors
 /// As [`replace`].
-pub(crate) fn replace_through(
+pub(crate) fn put(path: &Path, contents: &[u8], like: &Ownership) -> io::Result<()> {
+    put_through(&beside(path, ".tmp"), path, contents, like)
+}
+
+/// As [`put`] for one of several writers without a lock, whose name for the new file is nobody else's.
+///
+/// # Errors
+/// As [`replace`].
+pub(crate) fn put_through(
     temporary: &Path,
     path: &Path,
     contents: &[u8],
@@ -165,7 +175,7 @@ pub(crate) fn replace_through(
         remove_quietly(temporary);
         return Err(error);
     }
-    sync_dir(parent(path))
+    Ok(())
 }
 
 /// Makes sure that nobody has taken a name from a file of ours.
@@ -322,6 +332,21 @@ mod tests {
         assert_eq!(like.mode_for(0o660, Owned::OtherGroup, 0o600), 0o600);
         assert_eq!(like.mode_for(0o664, Owned::OtherGroup, 0o600), 0o644);
         assert_eq!(like.mode_for(0o2770, Owned::OtherGroup, 0o700), 0o700);
+    }
+
+    #[test]
+    fn several_files_are_put_before_their_directory_is_synced() {
+        let root = tempfile::tempdir().unwrap();
+        let like = Ownership::of(root.path()).unwrap();
+        let (first, second) = (root.path().join("first"), root.path().join("second"));
+        replace(&first, b"old", &like).unwrap();
+        create_new(&root.path().join("first.tmp"), &like).unwrap();
+        put(&first, b"new", &like).unwrap();
+        put(&second, b"beside", &like).unwrap();
+        sync_dir(root.path()).unwrap();
+        assert_eq!(fs::read(&first).unwrap(), b"new");
+        assert_eq!(fs::read(&second).unwrap(), b"beside");
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 2);
     }
 
     #[test]

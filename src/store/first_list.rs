@@ -57,7 +57,13 @@ impl OpenMailbox {
                 let folders = &self.account.folders;
                 let now = clock::since_epoch(clock::now()).as_secs();
                 let floor = uid_validity::highest(folders)?;
-                let value = uid_validity::allocate(folders.root(), like, now, floor)?;
+                // the list in the root is durable by the same sync of the directory, before anybody learns its UIDVALIDITY
+                let allocate = if directory == folders.root() {
+                    uid_validity::allocate_before_sync
+                } else {
+                    uid_validity::allocate
+                };
+                let value = allocate(folders.root(), like, now, floor)?;
                 (UidList::new(value, guid), false)
             }
         };

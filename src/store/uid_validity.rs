@@ -28,6 +28,22 @@ pub(super) fn allocate(
     now: u64,
     floor: Option<UidValidity>,
 ) -> io::Result<UidValidity> {
+    let value = allocate_before_sync(root, like, now, floor)?;
+    durable::sync_dir(root)?;
+    Ok(value)
+}
+
+/// As [`allocate`], but durable only when the caller has synced `root`, which it does before anybody learns the value: for a mailbox
+/// whose list lies there, too.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn allocate_before_sync(
+    root: &Path,
+    like: &Ownership,
+    now: u64,
+    floor: Option<UidValidity>,
+) -> io::Result<UidValidity> {
     let floor = floor.map_or(0, UidValidity::value);
     take(root, like, |recorded| {
         let least = if recorded.is_some() {
@@ -53,7 +69,7 @@ pub(super) fn note_used(root: &Path, like: &Ownership, used: UidValidity) -> io:
         _ => take(root, like, |recorded| {
             recorded.unwrap_or(0).max(used.value())
         })
-        .map(drop),
+        .and_then(|_| durable::sync_dir(root)),
     }
 }
 
@@ -103,7 +119,7 @@ fn parse(text: &[u8]) -> Option<u32> {
     (text.len() == 8).then(|| u32::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok())?
 }
 
-/// Takes the value that `choose` makes of the one recorded.
+/// Takes the value that `choose` makes of the one recorded: durable when the caller has synced `root`.
 fn take(
     root: &Path,
     like: &Ownership,
@@ -120,10 +136,11 @@ fn take(
         };
         match taken {
             Ok(()) => {
-                // replaced as a whole, and durable with its directory, in which the token was renamed
+                // replaced as a whole, and durable with its directory, in which the token was renamed: before that a crash may leave either
+                // of them as it was, and the greater one counts
                 let digits = format!("{value:08x}");
                 let temporary = root.join(format!("{NAME}.{digits}.tmp"));
-                durable::replace_through(&temporary, &root.join(NAME), digits.as_bytes(), like)?;
+                durable::put_through(&temporary, &root.join(NAME), digits.as_bytes(), like)?;
                 return UidValidity::new(value)
                     .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData));
             }
@@ -225,6 +242,23 @@ mod tests {
         });
         assert_eq!(values.iter().collect::<BTreeSet<_>>().len(), 40);
         assert_eq!(files(root).len(), 2, "{:?}", files(root));
+    }
+
+    #[test]
+    fn a_value_not_yet_synced_is_not_given_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let (root, like) = (directory.path(), Ownership::of(directory.path()).unwrap());
+        let value = allocate_before_sync(root, &like, 16, None).unwrap();
+        assert_eq!(value.value(), 16);
+        let after = allocate(root, &like, 0, None).unwrap();
+        assert_eq!(after.value(), 17);
+        // a crash may leave the name as it was and the file as it is
+        fs::rename(
+            root.join("dovecot-uidvalidity.00000011"),
+            root.join("dovecot-uidvalidity.00000010"),
+        )
+        .unwrap();
+        assert_eq!(allocate(root, &like, 0, None).unwrap().value(), 18);
     }
 
     #[test]

@@ -288,8 +288,13 @@ impl UidListFile {
         }
     }
 
-    /// Keeps the header of the list a second time, if that is not done. Not being able to is no error: the list itself is sound.
-    fn copy_header(&mut self, like: &Ownership) {
+    /// Keeps the header of the list a second time, if that is not done, in a file that `write` writes. Not being able to is no error: the
+    /// list itself is sound.
+    fn copy_header(
+        &mut self,
+        like: &Ownership,
+        write: fn(&Path, &[u8], &Ownership) -> io::Result<()>,
+    ) {
         if self.is_copied || self.damaged {
             return;
         }
@@ -306,7 +311,7 @@ impl UidListFile {
             self.is_copied = true;
             return;
         }
-        match durable::replace(&path, &list.print(|_| Edit::Drop), like) {
+        match write(&path, &list.print(|_| Edit::Drop), like) {
             Ok(()) => self.is_copied = true,
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "uidlist_header_not_copied");
@@ -347,7 +352,7 @@ impl UidListFile {
                 (before, _) => before,
             };
         }
-        self.copy_header(like);
+        self.copy_header(like, durable::replace);
         Ok(LockedUidList {
             file: self,
             look,
@@ -464,14 +469,17 @@ impl LockedUidList<'_> {
         self.write(&text)
     }
 
-    /// Replaces the file and reads it again.
+    /// Replaces the file and reads it again. One sync of the directory makes the list and the copy of its header durable.
     fn write(&mut self, text: &[u8]) -> io::Result<()> {
         self.lock.touch()?;
-        durable::replace(&self.file.path, text, &self.like)?;
-        self.file.look()?;
-        self.file.is_copied = false;
-        self.file.copy_header(&self.like);
-        Ok(())
+        durable::put(&self.file.path, text, &self.like)?;
+        let look = self.file.look();
+        if look.is_ok() {
+            self.file.is_copied = false;
+            self.file.copy_header(&self.like, durable::put);
+        }
+        durable::sync_dir(self.file.path.parent().unwrap_or_else(|| Path::new(".")))?;
+        look.map(drop)
     }
 }
 
