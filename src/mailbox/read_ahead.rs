@@ -47,12 +47,13 @@ impl Default for ReadAhead {
 }
 
 impl ReadAhead {
-    /// Reads some of the first of these messages, at least one if there is one, and has something made of each by any thread; returns that in
+    /// Reads so much of some of the first of these messages, at least one if there is one, and has something made of each by any thread; returns that in
     /// their order. They have about as many octets as are `wanted`, never more than twice that and what each thread had in hand.
     pub(crate) fn read<T: Send>(
         &mut self,
         mailbox: &dyn Mailbox,
         uids: &[Uid],
+        extent: Extent,
         wanted: u64,
         make: &(dyn Fn(usize, Reading<'_>) -> T + Sync),
     ) -> Vec<Ahead<T>> {
@@ -65,16 +66,16 @@ impl ReadAhead {
             messages: uids.iter().map(|_| None).collect(),
         });
         let lock = || found.lock().unwrap_or_else(PoisonError::into_inner);
-        mailbox.read_each(uids, Extent::Small, &|at, reading| {
+        mailbox.read_each(uids, extent, &|at, reading| {
             let mut octets = 0;
             if at > 0 && lock().octets > 2 * wanted {
                 return;
             }
             let made = match reading {
                 Err(error) => Ahead::Failed(error),
-                Ok(reading) if !reading.is_whole() => Ahead::Left,
+                Ok(reading) if extent == Extent::Small && !reading.is_whole() => Ahead::Left,
                 Ok(reading) => {
-                    octets = reading.stored;
+                    octets = reading.octets.len() as u64;
                     Ahead::Made(make(at, reading))
                 }
             };
@@ -107,10 +108,11 @@ mod tests {
         if let Some(gone) = gone {
             mailbox.vanish(uids[gone]);
         }
-        let made = ReadAhead::default().read(&*mailbox, &uids, wanted, &|at, reading| {
-            assert_eq!(reading.octets.len(), sizes[at]);
-            reading.stored
-        });
+        let made =
+            ReadAhead::default().read(&*mailbox, &uids, Extent::Small, wanted, &|at, reading| {
+                assert_eq!(reading.octets.len(), sizes[at]);
+                reading.stored
+            });
         made.into_iter()
             .map(|made| match made {
                 Ahead::Made(stored) => Some(stored),
@@ -164,7 +166,7 @@ mod tests {
         let mut ahead = ReadAhead::default();
         let mut read = || {
             ahead
-                .read(&*mailbox, &uids, EXPECTED_OCTETS, &|_, _| ())
+                .read(&*mailbox, &uids, Extent::Small, EXPECTED_OCTETS, &|_, _| ())
                 .len()
         };
         assert_eq!(read(), 1);

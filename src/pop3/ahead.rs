@@ -5,7 +5,7 @@
 use super::encode::body::BodyEncoder;
 use super::maildrop::Maildrop;
 use super::types::MessageNumber;
-use crate::mailbox::backend::{Error, Mailbox, Reading};
+use crate::mailbox::backend::{Error, Extent, Mailbox, Reading};
 use crate::mailbox::id::Uid;
 use crate::mailbox::read_ahead::{self, ReadAhead};
 use crate::message::header;
@@ -92,7 +92,9 @@ impl Ahead {
             .take(read_ahead::MAX_MESSAGES)
             .unzip();
         let make = |_, reading: Reading<'_>| Ready::of(reading);
-        let read = self.reads.read(mailbox, &uids, self.octets, &make);
+        let read = self
+            .reads
+            .read(mailbox, &uids, Extent::Small, self.octets, &make);
         self.ready.clear();
         for (next, read) in numbers.into_iter().zip(read) {
             match read {

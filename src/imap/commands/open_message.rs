@@ -80,7 +80,7 @@ impl OpenMessage {
         Self::new(uid, stored, Some(file), Vec::new())
     }
 
-    /// A message that was read.
+    /// A message that was read as far as it is needed.
     pub(super) fn of_octets(octets: Vec<u8>, uid: Uid) -> Self {
         Self::new(uid, octets.len() as u64, None, octets)
     }

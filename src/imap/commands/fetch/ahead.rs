@@ -65,10 +65,16 @@ impl FetchCursor {
         let uids: Vec<Uid> = next.iter().map(|(_, uid)| *uid).collect();
         let plan = &self.plan;
         let reads = &mut self.ahead.reads;
-        let read = reads.read(mailbox, &uids, HIGH_WATER_OCTETS as u64, &|at, reading| {
-            let uid = uids.get(at).ok_or(backend::Error::Unavailable)?;
-            Parts::of_reading(plan, reading, *uid)
-        });
+        let read = reads.read(
+            mailbox,
+            &uids,
+            plan.extent,
+            HIGH_WATER_OCTETS as u64,
+            &|at, reading| {
+                let uid = uids.get(at).ok_or(backend::Error::Unavailable)?;
+                Parts::of_reading(plan, reading, *uid)
+            },
+        );
         let messages = self.messages.by_ref().take(read.len());
         for ((seq_num, uid), read) in messages.zip(read) {
             self.ahead.ready.push_back(Next { seq_num, uid, read });

@@ -47,7 +47,7 @@ impl Parts {
         Ok(parts)
     }
 
-    /// Finds what a plan needs of a message that was read as a whole.
+    /// Finds what a plan needs of a message of which as much was read.
     ///
     /// # Errors
     /// As [`Parts::of_message`].

@@ -1,6 +1,7 @@
 //! What a FETCH needs for each message, found once.
 
 use crate::imap::types::fetch::{FetchItem, Section, SectionText};
+use crate::mailbox::backend::Extent;
 
 /// The items of a FETCH, and what they ask for.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(super) struct Plan {
     pub(super) whole: bool,
     /// Nothing else of it is needed.
     pub(super) only_whole: bool,
+    /// How much of a message must be read, if it must be opened.
+    pub(super) extent: Extent,
 }
 
 impl Plan {
@@ -66,6 +69,11 @@ impl Plan {
             sets_seen: !read_only && any(sets_seen),
             comes_again: any(comes_again),
             whole: any(is_whole),
+            extent: if any(needs_body) {
+                Extent::Small
+            } else {
+                Extent::Header
+            },
             only_whole: items.iter().all(|item| is_whole(item) || !needs_file(item)),
             items,
         }
@@ -83,6 +91,23 @@ const fn needs_file(item: &FetchItem) -> bool {
             | FetchItem::SaveDate
             | FetchItem::EmailId
     )
+}
+
+/// True for items that need more of the file than its header.
+fn needs_body(item: &FetchItem) -> bool {
+    match item {
+        FetchItem::Envelope | FetchItem::ThreadId | FetchItem::Rfc822Header => false,
+        FetchItem::BodySection { section, .. } => {
+            let is_of_header = matches!(
+                section.text,
+                SectionText::Header
+                    | SectionText::HeaderFields(_)
+                    | SectionText::HeaderFieldsNot(_)
+            );
+            !is_of_header || !section.part.is_empty()
+        }
+        item => needs_file(item),
+    }
 }
 
 /// RFC 9051 §6.4.5: BODY[…] and BINARY[…] without `.PEEK`; RFC 3501 §6.4.5: RFC822 and RFC822.TEXT.
@@ -131,5 +156,43 @@ pub(super) fn is_whole(item: &FetchItem) -> bool {
             ..
         } => *section == Section::default(),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::parse;
+    use crate::imap::types::command::CommandBody;
+
+    #[test]
+    fn bodies_are_read_only_where_they_are_needed() {
+        for (items, extent) in [
+            ("BODY.PEEK[HEADER]", Extent::Header),
+            ("(UID FLAGS RFC822.HEADER ENVELOPE)", Extent::Header),
+            ("BODY.PEEK[HEADER.FIELDS (Subject)]<0.5>", Extent::Header),
+            (
+                "(BODY.PEEK[HEADER.FIELDS.NOT (To)] THREADID)",
+                Extent::Header,
+            ),
+            (
+                "(RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER])",
+                Extent::Header,
+            ),
+            ("BODY.PEEK[1.HEADER]", Extent::Small),
+            ("(BODY.PEEK[HEADER] BODY.PEEK[TEXT])", Extent::Small),
+            ("BODY.PEEK[]<0.100>", Extent::Small),
+            ("(ENVELOPE BODYSTRUCTURE)", Extent::Small),
+            ("BINARY.SIZE[1]", Extent::Small),
+            ("RFC822", Extent::Small),
+        ] {
+            let command = parse::command(format!("a FETCH 1 {items}\r\n").as_bytes()).unwrap();
+            let CommandBody::Fetch { items: parsed, .. } = command.body else {
+                panic!("{items}")
+            };
+            let plan = Plan::new(parsed, false, true);
+            assert!(plan.file, "{items}");
+            assert_eq!(plan.extent, extent, "{items}");
+        }
     }
 }
