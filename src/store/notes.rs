@@ -7,7 +7,6 @@
 //! be given to another message, of which the note is not.
 
 use super::open_mailbox::OpenMailbox;
-use crate::mailbox::id::Uid;
 use crate::mailbox::notes::{Kind, Page, PageId, PageNumber, Row, Sheet, with_rows};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hasher};
@@ -205,12 +204,18 @@ impl OpenMailbox {
     /// Binds notes to the messages that they are about.
     fn bound(&self, page: &Page, number: PageNumber) -> Page {
         let files = self.files();
-        let bind = |(uid, note): (Uid, &[u8])| {
-            let sum = name_sum(files.base(files.position(uid)?));
-            Some((uid, [sum.as_slice(), note].concat()))
-        };
-        let notes: Vec<(Uid, Vec<u8>)> = page.entries(number).filter_map(bind).collect();
-        Page::default().with(notes.iter().map(|(uid, note)| (*uid, note.as_slice())))
+        let mut octets = Vec::with_capacity(2 * page.weight());
+        let mut ends = Vec::new();
+        for (uid, note) in page.entries(number) {
+            if let Some(at) = files.position(uid) {
+                let start = octets.len();
+                octets.extend(name_sum(files.base(at)));
+                octets.extend_from_slice(note);
+                ends.push((uid, start..octets.len()));
+            }
+        }
+        let notes = ends.into_iter();
+        Page::default().with(notes.filter_map(|(uid, range)| Some((uid, octets.get(range)?))))
     }
 
     /// The notes that are about messages that are there.
@@ -270,6 +275,7 @@ fn name_sum(base: &[u8]) -> [u8; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mailbox::id::Uid;
 
     fn uid(value: u32) -> Uid {
         Uid::new(value).unwrap()

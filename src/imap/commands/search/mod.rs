@@ -48,6 +48,9 @@ const MAX_NOTED_A_PIECE: usize = 8_192;
 /// Messages of one piece of which something is read.
 const MAX_FILES_A_PIECE: usize = 256;
 
+/// Messages of one piece of which only the date is looked at.
+const MAX_DATES_A_PIECE: usize = 2_048;
+
 /// Octets of messages after which a piece ends.
 const MAX_OCTETS_A_PIECE: u64 = 16 * 1024 * 1024;
 
@@ -227,7 +230,8 @@ impl SearchCursor {
             MAX_NOTED_A_PIECE
         };
         let (mut looked_at, mut read, mut octets) = (0, 0, 0);
-        while looked_at < most && read < MAX_FILES_A_PIECE && octets < MAX_OCTETS_A_PIECE {
+        let most_files = self.most_files();
+        while looked_at < most && read < most_files && octets < MAX_OCTETS_A_PIECE {
             let together = self.together(read, octets);
             let group: Vec<Facts> = std::iter::from_fn(|| self.next(selected, dialect))
                 .take(together)
@@ -244,6 +248,15 @@ impl SearchCursor {
         Ok(())
     }
 
+    /// Messages of one piece of which something is looked at on the disk.
+    fn most_files(&self) -> usize {
+        if self.program.cost() <= Cost::Date {
+            MAX_DATES_A_PIECE
+        } else {
+            MAX_FILES_A_PIECE
+        }
+    }
+
     /// How many messages are looked at together: fewer where much is read, as those show that were read in this piece, or where the first
     /// one may end the search.
     fn together(&self, read: usize, octets: u64) -> usize {
@@ -253,10 +266,10 @@ impl SearchCursor {
                 let of_size = |mean| usize::try_from(room / mean).unwrap_or(usize::MAX);
                 let fitting = (octets.checked_div(read as u64))
                     .map_or(READ_TOGETHER, |mean| of_size(mean.max(1)));
-                let most = MAX_FILES_A_PIECE.saturating_sub(read);
+                let most = self.most_files().saturating_sub(read);
                 fitting.clamp(1, most.max(1))
             }
-            Order::All => BATCH,
+            Order::All => self.most_files(),
             Order::First(_) | Order::Last(_) | Order::FirstAndLast => FEW,
         }
     }
