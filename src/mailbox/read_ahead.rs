@@ -22,7 +22,7 @@ pub(crate) struct ReadAhead {
 
 /// What came of reading a message ahead.
 #[derive(Debug)]
-pub(crate) enum Ahead<T> {
+pub(crate) enum Outcome<T> {
     /// What was made of it.
     Made(T),
     /// It was left to be read in pieces: it is larger than [`super::backend::MAX_SMALL_OCTETS`].
@@ -34,7 +34,7 @@ pub(crate) enum Ahead<T> {
 /// What was read so far of some messages.
 struct Found<T> {
     octets: u64,
-    messages: Vec<Option<Ahead<T>>>,
+    messages: Vec<Option<Outcome<T>>>,
 }
 
 impl Default for ReadAhead {
@@ -56,7 +56,7 @@ impl ReadAhead {
         extent: Extent,
         wanted: u64,
         make: &(dyn Fn(usize, Reading<'_>) -> T + Sync),
-    ) -> Vec<Ahead<T>> {
+    ) -> Vec<Outcome<T>> {
         let mean = (self.octets / self.messages).max(1);
         let count = usize::try_from(wanted / mean).unwrap_or(MAX_MESSAGES);
         let count = count.clamp(1, MAX_MESSAGES).min(uids.len());
@@ -72,11 +72,11 @@ impl ReadAhead {
                 return;
             }
             let made = match reading {
-                Err(error) => Ahead::Failed(error),
-                Ok(reading) if extent == Extent::Small && !reading.is_whole() => Ahead::Left,
+                Err(error) => Outcome::Failed(error),
+                Ok(reading) if extent == Extent::Small && !reading.is_whole() => Outcome::Left,
                 Ok(reading) => {
                     octets = reading.octets.len() as u64;
-                    Ahead::Made(make(at, reading))
+                    Outcome::Made(make(at, reading))
                 }
             };
             let mut found = lock();
@@ -87,7 +87,7 @@ impl ReadAhead {
         });
         let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.octets = self.octets.saturating_add(found.octets);
-        let messages: Vec<Ahead<T>> = found.messages.into_iter().map_while(|made| made).collect();
+        let messages: Vec<Outcome<T>> = found.messages.into_iter().map_while(|made| made).collect();
         self.messages = self.messages.saturating_add(messages.len() as u64);
         messages
     }
@@ -115,8 +115,8 @@ mod tests {
             });
         made.into_iter()
             .map(|made| match made {
-                Ahead::Made(stored) => Some(stored),
-                Ahead::Left | Ahead::Failed(_) => None,
+                Outcome::Made(stored) => Some(stored),
+                Outcome::Left | Outcome::Failed(_) => None,
             })
             .collect()
     }

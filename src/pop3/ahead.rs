@@ -98,10 +98,10 @@ impl Ahead {
         self.ready.clear();
         for (next, read) in numbers.into_iter().zip(read) {
             match read {
-                read_ahead::Ahead::Made(ready) => self.ready.push_back((next, ready)),
-                read_ahead::Ahead::Failed(error) if next == number => return Err(error),
+                read_ahead::Outcome::Made(ready) => self.ready.push_back((next, ready)),
+                read_ahead::Outcome::Failed(error) if next == number => return Err(error),
                 // when its turn comes
-                read_ahead::Ahead::Left | read_ahead::Ahead::Failed(_) => break,
+                read_ahead::Outcome::Left | read_ahead::Outcome::Failed(_) => break,
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use crate::protocol::HIGH_WATER_OCTETS;
 use std::collections::VecDeque;
 
 /// What came of reading a message.
-pub(super) type Read = read_ahead::Ahead<backend::Result<Parts>>;
+pub(super) type Read = read_ahead::Outcome<backend::Result<Parts>>;
 
 /// Messages that were read.
 #[derive(Debug, Default)]
