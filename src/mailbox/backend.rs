@@ -342,6 +342,12 @@ pub trait Mailbox: Send + Sync + fmt::Debug {
     /// of the UIDs it is, by its place among them.
     fn read_each(&self, uids: &[Uid], extent: Extent, reader: &Reader<'_>);
 
+    /// Reads messages one after the other and has each looked at, as long as there is a next one: the reader is told its place.
+    fn read_while(&self, extent: Extent, next: &Next<'_>, reader: &Reader<'_>);
+
+    /// Has something read by another thread if one has time; false, and nothing done, if none has. *Quick.*
+    fn have_helped(&self, reading: Box<dyn FnOnce() + Send>) -> bool;
+
     /// What is noted about the messages of some pages, of these kinds; in the order of the pages.
     fn notes(&self, kinds: &[Kind], pages: &[PageNumber]) -> Vec<Sheet>;
 
@@ -446,6 +452,9 @@ impl Reading<'_> {
 
 /// Looks at a message that was read, or hears why it could not be. Called from any thread.
 pub type Reader<'a> = dyn Fn(usize, Result<Reading<'_>>) + Sync + 'a;
+
+/// Gives the place and the UID of the next message to be read.
+pub type Next<'a> = dyn Fn() -> Option<(usize, Uid)> + 'a;
 
 /// Keeps a waker registered while it lives.
 pub trait Watch: Send + Sync + fmt::Debug {}

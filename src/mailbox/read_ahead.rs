@@ -1,27 +1,35 @@
-//! Reading the messages that a client wants next, side by side, before their turn comes.
+//! Reading the messages that a client wants next before their turn comes: by the thread that wants them, and by a helper if one is free, who goes on
+//! while what was read is being sent.
 
 use super::backend::{Error, Extent, Mailbox, Reading};
 use super::id::Uid;
-use std::sync::{Mutex, PoisonError};
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Most messages that are read at once.
-pub(crate) const MAX_MESSAGES: usize = 64;
+/// Most messages that are ready or being read.
+const MAX_MESSAGES: usize = 256;
 
-/// What a message is taken to have, in octets, before any was read.
-const EXPECTED_OCTETS: u64 = 16 * 1024;
+/// How many times as much a helper reads ahead as a thread does that works alone, and has to be done before anything is sent.
+const HELPERS_SHARE: u64 = 8;
 
-/// How many messages the expectation counts for.
-const EXPECTATION_WEIGHT: u64 = 8;
+/// Most octets that are read ahead over all clients before helpers read no more than others.
+const MAX_OCTETS: u64 = 64 * 1024 * 1024;
 
-/// Reads messages ahead. Knows from those it has read how many to read at once.
-#[derive(Debug)]
-pub(crate) struct ReadAhead {
-    messages: u64,
-    octets: u64,
-}
+/// How many octets lie ready, over all clients.
+static OCTETS: AtomicU64 = AtomicU64::new(0);
+
+/// Fewest messages that are left for which a helper is worth its while.
+const WORTH_A_HELPER: usize = 4;
+
+/// Messages that are read in their order.
+pub(crate) struct ReadAhead<T: Send + 'static>(Arc<Line<T>>);
 
 /// What came of reading a message ahead.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome<T> {
     /// What was made of it.
     Made(T),
@@ -31,65 +39,281 @@ pub(crate) enum Outcome<T> {
     Failed(Error),
 }
 
-/// What was read so far of some messages.
-struct Found<T> {
-    octets: u64,
-    messages: Vec<Option<Outcome<T>>>,
+/// What is made of a message, by any thread.
+type Make<T> = dyn Fn(Uid, Reading<'_>) -> T + Send + Sync;
+
+/// The messages, as those who read see them.
+struct Line<T> {
+    mailbox: Arc<dyn Mailbox>,
+    uids: Vec<Uid>,
+    extent: Extent,
+    make: Box<Make<T>>,
+    state: Mutex<State<T>>,
+    /// The next message is ready, or a helper has left.
+    is_ready: Condvar,
 }
 
-impl Default for ReadAhead {
-    fn default() -> Self {
-        Self {
-            messages: EXPECTATION_WEIGHT,
-            octets: EXPECTATION_WEIGHT * EXPECTED_OCTETS,
+/// How far the reading is.
+struct State<T> {
+    /// How many messages were taken.
+    taken: usize,
+    /// The next ones, as far as anybody has begun to read them.
+    begun: VecDeque<Option<Done<T>>>,
+    /// How many octets of them were read.
+    octets: u64,
+    /// How many are to be read ahead.
+    wanted: u64,
+    /// A helper reads.
+    is_helped: bool,
+    /// Nobody wants them any more.
+    is_over: bool,
+    /// What ended the helper.
+    panic: Option<Box<dyn Any + Send>>,
+}
+
+/// A message that was read.
+struct Done<T> {
+    octets: u64,
+    outcome: Outcome<T>,
+}
+
+/// Who reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// The thread that wants the messages.
+    Owner,
+    /// One that has time.
+    Helper,
+}
+
+impl<T: Send + 'static> ReadAhead<T> {
+    /// For some messages of a mailbox. Nothing is read yet.
+    pub(crate) fn new(
+        mailbox: Arc<dyn Mailbox>,
+        uids: Vec<Uid>,
+        extent: Extent,
+        make: impl Fn(Uid, Reading<'_>) -> T + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Line {
+            mailbox,
+            uids,
+            extent,
+            make: Box::new(make),
+            state: Mutex::new(State {
+                taken: 0,
+                begun: VecDeque::new(),
+                octets: 0,
+                wanted: 0,
+                is_helped: false,
+                is_over: false,
+                panic: None,
+            }),
+            is_ready: Condvar::new(),
+        }))
+    }
+
+    /// The next message; none if there is none. If it has not been read, this thread reads it, and if it is alone also those that follow: about
+    /// as many octets as are `wanted`, and the last of them whole.
+    pub(crate) fn take(&self, wanted: u64) -> Option<Outcome<T>> {
+        self.ask_for_help(wanted);
+        if !self.0.lock().is_next_ready() {
+            self.0.read(Who::Owner);
+        }
+        self.0.take()
+    }
+
+    /// True if something was made of the next message, and the owner need not read before it takes it: a helper reads, or has read enough, or
+    /// there is nothing more to read. Stays so until the message is taken.
+    pub(crate) fn is_at_leisure(&self) -> bool {
+        let state = self.0.lock();
+        let is_made = matches!(
+            state.begun.front(),
+            Some(Some(Done {
+                outcome: Outcome::Made(_),
+                ..
+            }))
+        );
+        let is_at_end = state.taken + state.begun.len() == self.0.uids.len();
+        // a helper that leaves has found one of these
+        let is_read = state.is_full(1) || is_at_end || state.panic.is_some();
+        is_made && (state.is_helped || is_read)
+    }
+
+    /// True while a helper reads.
+    #[cfg(test)]
+    pub(crate) fn is_helped(&self) -> bool {
+        self.0.lock().is_helped
+    }
+
+    /// How many octets were read of messages that are ready.
+    pub(crate) fn octets(&self) -> u64 {
+        self.0.lock().octets
+    }
+
+    /// The next message if it is ready. *Quick.*
+    pub(crate) fn take_ready(&self, wanted: u64) -> Option<Outcome<T>> {
+        self.ask_for_help(wanted);
+        self.0.lock().take()
+    }
+
+    /// Has a helper read if none does, and if there is enough to do.
+    fn ask_for_help(&self, wanted: u64) {
+        {
+            let mut state = self.0.lock();
+            state.wanted = wanted;
+            let left = self.0.uids.len() - state.taken - state.begun.len();
+            let is_enough = state.octets > wanted.saturating_mul(HELPERS_SHARE) / 2;
+            if wanted == 0 || state.is_helped || is_enough || left < WORTH_A_HELPER {
+                return;
+            }
+            state.is_helped = true;
+        }
+        let line = Arc::clone(&self.0);
+        let help = move || {
+            let helped = catch_unwind(AssertUnwindSafe(|| line.read(Who::Helper)));
+            line.leave(helped.err());
+        };
+        if !self.0.mailbox.have_helped(Box::new(help)) {
+            self.0.leave(None);
         }
     }
 }
 
-impl ReadAhead {
-    /// Reads so much of some of the first of these messages, at least one if there is one, and has something made of each by any thread; returns that in
-    /// their order. They have about as many octets as are `wanted`, never more than twice that and what each thread had in hand.
-    pub(crate) fn read<T: Send>(
-        &mut self,
-        mailbox: &dyn Mailbox,
-        uids: &[Uid],
-        extent: Extent,
-        wanted: u64,
-        make: &(dyn Fn(usize, Reading<'_>) -> T + Sync),
-    ) -> Vec<Outcome<T>> {
-        let mean = (self.octets / self.messages).max(1);
-        let count = usize::try_from(wanted / mean).unwrap_or(MAX_MESSAGES);
-        let count = count.clamp(1, MAX_MESSAGES).min(uids.len());
-        let uids = uids.get(..count).unwrap_or_default();
-        let found = Mutex::new(Found {
-            octets: 0,
-            messages: uids.iter().map(|_| None).collect(),
-        });
-        let lock = || found.lock().unwrap_or_else(PoisonError::into_inner);
-        mailbox.read_each(uids, extent, &|at, reading| {
-            let mut octets = 0;
-            if at > 0 && lock().octets > 2 * wanted {
+impl<T: Send + 'static> Drop for ReadAhead<T> {
+    fn drop(&mut self) {
+        self.0.lock().is_over = true;
+    }
+}
+
+impl<T> Drop for State<T> {
+    fn drop(&mut self) {
+        OCTETS.fetch_sub(self.octets, Ordering::Relaxed);
+    }
+}
+
+impl<T: Send + 'static> fmt::Debug for ReadAhead<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.0.lock();
+        formatter
+            .debug_struct("ReadAhead")
+            .field("messages", &self.0.uids.len())
+            .field("taken", &state.taken)
+            .field("octets", &state.octets)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T: Send> Line<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // nothing is left half done by a panic
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads for as long as this thread shall.
+    fn read(&self, who: Who) {
+        let next = || {
+            let mut state = self.lock();
+            let at = state.taken + state.begun.len();
+            let uid = self
+                .uids
+                .get(at)
+                .filter(|_| state.goes_on(who, is_room()))?;
+            state.begun.push_back(None);
+            Some((at, *uid))
+        };
+        let mailbox = &*self.mailbox;
+        mailbox.read_while(self.extent, &next, &|at, reading| {
+            let Some(uid) = self.uids.get(at) else {
                 return;
-            }
-            let made = match reading {
+            };
+            let mut octets = 0;
+            let outcome = match reading {
                 Err(error) => Outcome::Failed(error),
-                Ok(reading) if extent == Extent::Small && !reading.is_whole() => Outcome::Left,
+                Ok(reading) if self.extent == Extent::Small && !reading.is_whole() => Outcome::Left,
                 Ok(reading) => {
                     octets = reading.octets.len() as u64;
-                    Outcome::Made(make(at, reading))
+                    Outcome::Made((self.make)(*uid, reading))
                 }
             };
-            let mut found = lock();
-            found.octets += octets;
-            if let Some(place) = found.messages.get_mut(at) {
-                *place = Some(made);
+            if self.lock().put(at, Done { octets, outcome }) {
+                self.is_ready.notify_one();
             }
         });
-        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.octets = self.octets.saturating_add(found.octets);
-        let messages: Vec<Outcome<T>> = found.messages.into_iter().map_while(|made| made).collect();
-        self.messages = self.messages.saturating_add(messages.len() as u64);
-        messages
+    }
+
+    /// The next message, once it is there.
+    fn take(&self) -> Option<Outcome<T>> {
+        let mut state = self.lock();
+        loop {
+            if let Some(panic) = state.panic.take() {
+                drop(state);
+                resume_unwind(panic);
+            }
+            if state.begun.is_empty() || state.is_next_ready() {
+                return state.take();
+            }
+            let waited = self.is_ready.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// A helper leaves.
+    fn leave(&self, panic: Option<Box<dyn Any + Send>>) {
+        let mut state = self.lock();
+        state.is_helped = false;
+        state.panic = panic;
+        drop(state);
+        self.is_ready.notify_one();
+    }
+}
+
+/// True if not too much lies ready over all clients.
+fn is_room() -> bool {
+    OCTETS.load(Ordering::Relaxed) < MAX_OCTETS
+}
+
+impl<T> State<T> {
+    fn is_next_ready(&self) -> bool {
+        matches!(self.begun.front(), Some(Some(_)))
+    }
+
+    /// True if so many times as much as is wanted was read, or as many messages as there may be.
+    fn is_full(&self, share: u64) -> bool {
+        self.octets >= self.wanted.saturating_mul(share) || self.begun.len() >= MAX_MESSAGES
+    }
+
+    /// True if a thread shall read one more.
+    fn goes_on(&self, who: Who, is_room: bool) -> bool {
+        let share = match who {
+            Who::Helper if is_room => HELPERS_SHARE,
+            Who::Helper | Who::Owner => 1,
+        };
+        let is_full = self.is_full(share);
+        match who {
+            Who::Owner if self.is_helped => !is_full && !self.is_next_ready(),
+            Who::Owner => !is_full || self.begun.is_empty(),
+            Who::Helper => !is_full && !self.is_over,
+        }
+    }
+
+    /// Puts a message in its place; true if it is the next one.
+    fn put(&mut self, at: usize, done: Done<T>) -> bool {
+        self.octets = self.octets.saturating_add(done.octets);
+        OCTETS.fetch_add(done.octets, Ordering::Relaxed);
+        let at = at.saturating_sub(self.taken);
+        if let Some(place) = self.begun.get_mut(at) {
+            *place = Some(done);
+        }
+        at == 0
+    }
+
+    /// The next message if it is ready.
+    fn take(&mut self) -> Option<Outcome<T>> {
+        let done = self.begun.pop_front_if(|next| next.is_some())??;
+        self.taken += 1;
+        self.octets = self.octets.saturating_sub(done.octets);
+        OCTETS.fetch_sub(done.octets, Ordering::Relaxed);
+        Some(done.outcome)
     }
 }
 
@@ -98,80 +322,152 @@ mod tests {
     use super::*;
     use crate::mailbox::backend::MAX_SMALL_OCTETS;
     use crate::mailbox::memory::{Mail, Memory};
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
 
-    /// A mailbox with messages of these sizes, and what is read ahead of it, as sizes; none for those that are large or gone.
-    fn read(sizes: &[usize], gone: Option<usize>, wanted: u64) -> Vec<Option<u64>> {
-        let memory = Memory::new();
+    /// A mailbox with messages of these sizes.
+    fn mailbox(memory: &Memory, sizes: &[usize]) -> (Arc<dyn Mailbox>, Vec<Uid>) {
         let mailbox = memory.inbox("anna");
         let add = |size: &usize| mailbox.add(Mail::new(vec![b'a'; *size])).unwrap();
-        let uids: Vec<Uid> = sizes.iter().map(add).collect();
-        if let Some(gone) = gone {
-            mailbox.vanish(uids[gone]);
+        let uids = sizes.iter().map(add).collect();
+        (mailbox, uids)
+    }
+
+    /// What is made of a message: its size.
+    fn size(_: Uid, reading: Reading<'_>) -> u64 {
+        reading.octets.len() as u64
+    }
+
+    /// Returns when no helper reads any more.
+    fn without_helper<T: Send>(ahead: &ReadAhead<T>) {
+        while ahead.is_helped() {
+            thread::yield_now();
         }
-        let made =
-            ReadAhead::default().read(&*mailbox, &uids, Extent::Small, wanted, &|at, reading| {
-                assert_eq!(reading.octets.len(), sizes[at]);
-                reading.stored
-            });
-        made.into_iter()
-            .map(|made| match made {
-                Outcome::Made(stored) => Some(stored),
-                Outcome::Left | Outcome::Failed(_) => None,
-            })
-            .collect()
+    }
+
+    /// How many messages are ready.
+    fn ready<T: Send>(ahead: &ReadAhead<T>) -> usize {
+        ahead.0.lock().begun.iter().flatten().count()
     }
 
     #[test]
-    fn reads_about_as_much_as_is_wanted() {
+    fn all_come_in_their_order_with_and_without_a_helper() {
         let large = usize::try_from(MAX_SMALL_OCTETS).unwrap();
-        for (sizes, gone, wanted, expected) in [
-            (&[][..], None, 1, &[][..]),
-            (&[5, 6], None, 0, &[Some(5)][..]),
-            (
-                &[0, 6, 7],
-                None,
-                3 * EXPECTED_OCTETS,
-                &[Some(0), Some(6), Some(7)],
-            ),
-            (
-                &[5, 6, 7],
-                Some(1),
-                3 * EXPECTED_OCTETS,
-                &[Some(5), None, Some(7)],
-            ),
-            (
-                &[large + 1, large],
-                None,
-                2 * EXPECTED_OCTETS,
-                &[None, Some(MAX_SMALL_OCTETS)],
-            ),
-            // twice as much as wanted: the rest must wait
-            (
-                &[large, 1, 2],
-                None,
-                3 * EXPECTED_OCTETS,
-                &[Some(MAX_SMALL_OCTETS)],
-            ),
-        ] {
-            assert_eq!(read(sizes, gone, wanted), expected, "{sizes:?} {wanted}");
+        let mut sizes: Vec<usize> = (0..1000).map(|number| number * 37 % 5000).collect();
+        sizes[7] = large;
+        sizes[8] = large + 1;
+        for has_helpers in [false, true] {
+            let memory = Memory::new();
+            if has_helpers {
+                memory.have_helpers();
+            }
+            let (mailbox, uids) = mailbox(&memory, &sizes);
+            memory.inbox("anna").vanish(uids[500]);
+            for wanted in [0, 1, 10_000, 10_000_000] {
+                let ahead = ReadAhead::new(Arc::clone(&mailbox), uids.clone(), Extent::Small, size);
+                for (at, size) in sizes.iter().enumerate() {
+                    let expected = match at {
+                        8 => Outcome::Left,
+                        500 => Outcome::Failed(Error::Expunged),
+                        _ => Outcome::Made(*size as u64),
+                    };
+                    assert_eq!(ahead.take(wanted), Some(expected), "{at} {wanted}");
+                }
+                assert_eq!(ahead.take(wanted), None);
+            }
         }
     }
 
     #[test]
-    fn learns_how_large_messages_are() {
+    fn who_is_alone_reads_about_as_much_as_is_wanted() {
+        let (mailbox, uids) = mailbox(&Memory::new(), &[100; 20]);
+        for (wanted, expected) in [(0, 1), (1, 1), (100, 1), (101, 2), (450, 5), (9999, 20)] {
+            let ahead = ReadAhead::new(Arc::clone(&mailbox), uids.clone(), Extent::Small, size);
+            assert_eq!(ahead.take(wanted), Some(Outcome::Made(100)));
+            assert_eq!(ready(&ahead), expected - 1, "{wanted}");
+            assert_eq!(ahead.octets(), 100 * (expected as u64 - 1));
+            while ready(&ahead) > 0 {
+                assert_eq!(ahead.take_ready(wanted), Some(Outcome::Made(100)));
+            }
+            assert_eq!(ahead.take_ready(wanted), None);
+        }
+    }
+
+    #[test]
+    fn a_helper_reads_on_until_there_is_enough() {
         let memory = Memory::new();
-        let mailbox = memory.inbox("anna");
-        let add = |_| mailbox.add(Mail::new("a")).unwrap();
-        let uids: Vec<Uid> = (0..MAX_MESSAGES).map(add).collect();
-        let mut ahead = ReadAhead::default();
-        let mut read = || {
-            ahead
-                .read(&*mailbox, &uids, Extent::Small, EXPECTED_OCTETS, &|_, _| ())
-                .len()
+        memory.have_helpers();
+        let (mailbox, uids) = mailbox(&memory, &[100; 200]);
+        let ahead = ReadAhead::new(mailbox, uids, Extent::Small, size);
+        assert_eq!(ahead.take(1000), Some(Outcome::Made(100)));
+        without_helper(&ahead);
+        // one may have been in the hands of the owner
+        let most = 10 * usize::try_from(HELPERS_SHARE).unwrap();
+        assert!((most - 1..=most + 1).contains(&ready(&ahead)));
+        // and goes on when half of it was taken
+        for _ in 0..=most / 2 {
+            assert!(ahead.take_ready(1000).is_some());
+        }
+        assert!(ahead.take(1000).is_some());
+        without_helper(&ahead);
+        assert!(ready(&ahead) >= most - 2);
+    }
+
+    #[test]
+    fn a_helper_stops_when_nobody_wants_the_messages() {
+        let memory = Memory::new();
+        memory.have_helpers();
+        let (mailbox, uids) = mailbox(&memory, &[100; 200]);
+        let made = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&made);
+        let hang = Mutex::new(());
+        let hang = Arc::new(hang);
+        let gate = Arc::clone(&hang);
+        let ahead = ReadAhead::new(mailbox, uids, Extent::Small, move |_, _| {
+            count.fetch_add(1, Ordering::Relaxed);
+            drop(gate.lock().unwrap());
+        });
+        let held = hang.lock().unwrap();
+        assert_eq!(ahead.take_ready(1_000_000), None);
+        let line = Arc::clone(&ahead.0);
+        while line.lock().begun.is_empty() {
+            thread::yield_now();
+        }
+        drop(ahead);
+        drop(held);
+        while line.lock().is_helped {
+            thread::yield_now();
+        }
+        assert_eq!(made.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_panic_of_the_helper_is_one_of_the_owner() {
+        let memory = Memory::new();
+        memory.have_helpers();
+        let (mailbox, uids) = mailbox(&memory, &[100; 20]);
+        let bad = uids[15];
+        let ahead = ReadAhead::new(mailbox, uids, Extent::Small, move |uid, _| {
+            assert_ne!(uid, bad, "this one cannot be read");
+        });
+        let take_all = || while ahead.take(1_000_000).is_some() {};
+        assert!(catch_unwind(AssertUnwindSafe(take_all)).is_err());
+    }
+
+    #[test]
+    fn where_too_much_lies_ready_helpers_read_no_more_than_others() {
+        let mut state = State::<()> {
+            taken: 0,
+            begun: VecDeque::new(),
+            octets: 150,
+            wanted: 100,
+            is_helped: true,
+            is_over: false,
+            panic: None,
         };
-        assert_eq!(read(), 1);
-        let more: Vec<usize> = std::iter::repeat_with(read).take(100).collect();
-        assert!(more.is_sorted());
-        assert_eq!(more.last(), Some(&MAX_MESSAGES));
+        assert!(state.goes_on(Who::Helper, true));
+        assert!(!state.goes_on(Who::Helper, false));
+        // what is not counted was not put there
+        state.octets = 0;
     }
 }

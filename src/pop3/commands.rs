@@ -400,11 +400,12 @@ impl Transaction {
         let may_be_ready = retrieval.body_lines.is_none() && !connection.settings.mark_seen;
         if may_be_ready && retrieval.open.is_none() {
             let maildrop = &self.opened.maildrop;
-            if let Err(error) = self.ahead.read(retrieval.number, maildrop, &**mailbox) {
-                return connection.reply(&refusal(&error, retrieval.number), out);
-            }
-            if let Some(ready) = self.ahead.take(retrieval.number) {
-                return retrieval.send(&ready, connection, out);
+            match self.ahead.read(retrieval.number, maildrop, mailbox) {
+                Ok(Some(ready)) => return retrieval.send(&ready, connection, out),
+                Ok(None) => {}
+                Err(error) => {
+                    return connection.reply(&refusal(&error, retrieval.number), out);
+                }
             }
         }
         match retrieval.advance(&**mailbox, connection.language, out) {

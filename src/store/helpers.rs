@@ -7,7 +7,7 @@ use rayon_core::{ThreadPool, ThreadPoolBuilder};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 /// Largest buffer that is kept for others.
@@ -24,7 +24,7 @@ const MAX_AHEAD: usize = 16;
 pub(super) struct Helpers {
     processors: usize,
     /// How many threads are at work, those that gave it and those that help.
-    at_work: AtomicUsize,
+    at_work: Arc<AtomicUsize>,
     pool: OnceLock<Option<ThreadPool>>,
     /// Buffers for the next ones who read, at most one for each processor.
     buffers: Mutex<Vec<Vec<u8>>>,
@@ -36,7 +36,7 @@ impl Default for Helpers {
         let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
             processors,
-            at_work: AtomicUsize::new(0),
+            at_work: Arc::default(),
             pool: OnceLock::new(),
             buffers: Mutex::default(),
         }
@@ -45,19 +45,19 @@ impl Default for Helpers {
 
 impl Helpers {
     /// This thread is at work until that is dropped.
-    fn begin(&self) -> AtWork<'_> {
+    fn begin(&self) -> AtWork {
         self.at_work.fetch_add(1, Ordering::AcqRel);
-        AtWork(self)
+        AtWork(Arc::clone(&self.at_work))
     }
 
     /// Leave for one of the threads, until it is dropped; none if all processors are at work. Asked for by a thread at work, so there are never
     /// more of these than threads.
-    fn hire(&self) -> Option<AtWork<'_>> {
+    fn hire(&self) -> Option<AtWork> {
         let more = |at_work| (at_work < self.processors).then_some(at_work + 1);
         self.at_work
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
             .ok()
-            .map(|_| AtWork(self))
+            .map(|_| AtWork(Arc::clone(&self.at_work)))
     }
 
     fn pool(&self) -> Option<&ThreadPool> {
@@ -98,7 +98,7 @@ impl Helpers {
     /// Has work done by this thread and at most `most` others at once; it divides itself among those who do it.
     pub(super) fn side_by_side(&self, most: usize, work: &(dyn Fn() + Sync)) {
         let _at_work = self.begin();
-        let hired: Vec<AtWork<'_>> = std::iter::from_fn(|| self.hire()).take(most).collect();
+        let hired: Vec<AtWork> = std::iter::from_fn(|| self.hire()).take(most).collect();
         let Some(pool) = hired.first().and_then(|_| self.pool()) else {
             return work();
         };
@@ -114,6 +114,21 @@ impl Helpers {
             }
             work();
         });
+    }
+
+    /// Has a helper do something if one is free; false if not. What is done must not panic.
+    pub(super) fn take_on(&self, work: Box<dyn FnOnce() + Send>) -> bool {
+        let _at_work = self.begin();
+        let hired = self.hire();
+        let Some((hired, pool)) = hired.and_then(|hired| Some((hired, self.pool()?))) else {
+            return false;
+        };
+        let span = tracing::Span::current();
+        pool.spawn(move || {
+            let _hired = hired;
+            span.in_scope(work);
+        });
+        true
     }
 
     /// Fills a column with what `value` says of each position, side by side where it is long. A thread fills `at_once` of it at a time: so
@@ -172,10 +187,10 @@ impl Helpers {
 }
 
 /// A thread at work.
-struct AtWork<'a>(&'a Helpers);
+struct AtWork(Arc<AtomicUsize>);
 
-impl Drop for AtWork<'_> {
+impl Drop for AtWork {
     fn drop(&mut self) {
-        self.0.at_work.fetch_sub(1, Ordering::AcqRel);
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }

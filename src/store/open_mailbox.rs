@@ -24,8 +24,8 @@ use super::watch::Signal;
 use super::{clock, courier};
 use crate::durable::{self, Ownership};
 use crate::mailbox::backend::{
-    Error, Extent, FlagChange, Intake, Mailbox, MaildropLock, Message, Reader, Result, Stored,
-    Transferred, Waker, Watch,
+    Error, Extent, FlagChange, Intake, Mailbox, MaildropLock, Message, Next, Reader, Result,
+    Stored, Transferred, Waker, Watch,
 };
 use crate::mailbox::flag::{Flags, Keyword};
 use crate::mailbox::id::{ModSeq, Uid, UidValidity};
@@ -482,6 +482,15 @@ impl Mailbox for OpenMailbox {
     fn read_each(&self, uids: &[Uid], extent: Extent, reader: &Reader<'_>) {
         self.maildrop.keep_alive();
         self.read_many(uids, extent, reader);
+    }
+
+    fn read_while(&self, extent: Extent, next: &Next<'_>, reader: &Reader<'_>) {
+        self.maildrop.keep_alive();
+        self.read_one_by_one(extent, next, reader);
+    }
+
+    fn have_helped(&self, reading: Box<dyn FnOnce() + Send>) -> bool {
+        self.account.store.helpers.take_on(reading)
     }
 
     fn notes(&self, kinds: &[Kind], pages: &[PageNumber]) -> Vec<Sheet> {

@@ -1,4 +1,4 @@
-//! Reading many messages, side by side.
+//! Reading many messages, side by side or one after the other.
 //!
 //! Files are opened by their names within `new/` and `cur/`, as last seen; one that is not there any more is looked for as any message that is
 //! opened.
@@ -8,7 +8,7 @@ use super::helpers::MAX_BUFFER_OCTETS;
 use super::open_mailbox::OpenMailbox;
 use super::spool::{Place, Spool};
 use crate::durable::Directory;
-use crate::mailbox::backend::{Extent, MAX_SMALL_OCTETS, Mailbox, Reader, Reading};
+use crate::mailbox::backend::{Extent, MAX_SMALL_OCTETS, Mailbox, Next, Reader, Reading};
 use crate::mailbox::id::Uid;
 use crate::message::header;
 use std::cell::OnceCell;
@@ -20,24 +20,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// How many messages a thread takes on at once where little is read of each.
 const STRIDE: usize = 8;
 
-/// Fewest messages that are to be sent for which another thread is worth its while.
-const SMALL_WORTH_A_THREAD: usize = 4;
-
 /// Fewest messages for which another thread is worth its while.
 const WORTH_A_THREAD: usize = 4 * STRIDE;
 
 /// How much is read first where a header is wanted; most are smaller.
 const FIRST_READ_OCTETS: usize = 8 * 1024;
-
-/// Messages to be read.
-struct Task<'a> {
-    mailbox: &'a OpenMailbox,
-    uids: &'a [Uid],
-    extent: Extent,
-    reader: &'a Reader<'a>,
-    /// The first that nobody has taken on.
-    next: AtomicUsize,
-}
 
 /// What a thread needs for reading.
 struct Desk {
@@ -62,52 +49,66 @@ struct Named {
 impl OpenMailbox {
     /// See [`Mailbox::read_each`].
     pub(super) fn read_many(&self, uids: &[Uid], extent: Extent, reader: &Reader<'_>) {
-        let task = Task {
-            mailbox: self,
-            uids,
-            extent,
-            reader,
-            next: AtomicUsize::new(0),
+        // the first that nobody has taken on
+        let first = AtomicUsize::new(0);
+        let read = || {
+            self.read_strides(extent, reader, &|| {
+                let from = first.fetch_add(STRIDE, Ordering::Relaxed);
+                let rest = uids.get(from..).unwrap_or_default();
+                let stride = rest.get(..STRIDE).unwrap_or(rest);
+                (from..).zip(stride.iter().copied()).collect()
+            });
         };
         let helpers = &self.account.store.helpers;
-        let worth_a_thread = match extent {
-            Extent::Small => SMALL_WORTH_A_THREAD,
-            Extent::Date | Extent::Header | Extent::Whole => WORTH_A_THREAD,
-        };
-        helpers.side_by_side(uids.len() / worth_a_thread, &|| task.work());
+        helpers.side_by_side(uids.len() / WORTH_A_THREAD, &read);
     }
-}
 
-impl Task<'_> {
-    /// Reads messages until all have been taken on.
-    fn work(&self) {
-        let helpers = &self.mailbox.account.store.helpers;
-        let mut desk = Desk::new(self.mailbox.spool(), helpers.take_buffer());
-        // messages that are to be sent are few, and must be finished in about their order
-        let stride = if self.extent == Extent::Small {
-            1
-        } else {
-            STRIDE
-        };
+    /// See [`Mailbox::read_while`].
+    pub(super) fn read_one_by_one(&self, extent: Extent, next: &Next<'_>, reader: &Reader<'_>) {
+        self.read_strides(extent, reader, &|| next().into_iter().collect());
+    }
+
+    /// Reads the next messages, each with its place, until there are none.
+    fn read_strides(
+        &self,
+        extent: Extent,
+        reader: &Reader<'_>,
+        next: &dyn Fn() -> Vec<(usize, Uid)>,
+    ) {
+        let helpers = &self.account.store.helpers;
+        let mut desk = None;
         loop {
-            let from = self.next.fetch_add(stride, Ordering::Relaxed);
-            let rest = self.uids.get(from..).unwrap_or_default();
-            let uids = rest.get(..stride).unwrap_or(rest);
-            if uids.is_empty() {
-                return helpers.give_buffer(desk.buffer);
+            let messages = next();
+            if messages.is_empty() {
+                break;
             }
-            let named = self.look_up(uids, &mut desk.names);
-            for (at, (uid, named)) in uids.iter().zip(named).enumerate() {
-                self.read(from + at, *uid, named, &mut desk);
+            let desk = desk.get_or_insert_with(|| Desk::new(self.spool(), helpers.take_buffer()));
+            let named = self.look_up(&messages, &mut desk.names);
+            for ((at, uid), named) in messages.into_iter().zip(named) {
+                let found = named.and_then(|named| desk.read(&named, extent).ok().flatten());
+                if let Some((date, stored)) = found {
+                    let octets = desk.octets();
+                    let reading = Reading {
+                        date,
+                        stored,
+                        octets,
+                    };
+                    reader(at, Ok(reading));
+                } else {
+                    (self as &dyn Mailbox).read_one(at, uid, extent, reader);
+                }
             }
+        }
+        if let Some(desk) = desk {
+            helpers.give_buffer(desk.buffer);
         }
     }
 
     /// The names of files.
-    fn look_up(&self, uids: &[Uid], names: &mut Vec<u8>) -> Vec<Option<Named>> {
+    fn look_up(&self, messages: &[(usize, Uid)], names: &mut Vec<u8>) -> Vec<Option<Named>> {
         names.clear();
-        let files = self.mailbox.files();
-        let named = |uid: &Uid| {
+        let files = self.files();
+        let named = |(_, uid): &(usize, Uid)| {
             let at = files.position(*uid)?;
             let start = names.len();
             names.extend_from_slice(files.name(at));
@@ -117,24 +118,7 @@ impl Task<'_> {
                 end: names.len(),
             })
         };
-        uids.iter().map(named).collect()
-    }
-
-    /// Reads a message, by the name of its file if that is still right; otherwise as any that is opened.
-    fn read(&self, at: usize, uid: Uid, named: Option<Named>, desk: &mut Desk) {
-        let found = named.and_then(|named| desk.read(&named, self.extent).ok().flatten());
-        if let Some((date, stored)) = found {
-            let octets = desk.octets();
-            let reading = Reading {
-                date,
-                stored,
-                octets,
-            };
-            (self.reader)(at, Ok(reading));
-        } else {
-            let mailbox: &dyn Mailbox = self.mailbox;
-            mailbox.read_one(at, uid, self.extent, self.reader);
-        }
+        messages.iter().map(named).collect()
     }
 }
 

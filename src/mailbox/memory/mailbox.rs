@@ -6,8 +6,8 @@ use super::message::{MemoryMessage, wire_octets};
 use super::watchers::Watchers;
 use super::{Conditions, Mail, MemoryAccount, lock};
 use crate::mailbox::backend::{
-    Error, Extent, FlagChange, Intake, Mailbox, MaildropLock, Message, Placed, Reader, Result,
-    Status, Stored, Transferred, Waker, Watch,
+    Error, Extent, FlagChange, Intake, Mailbox, MaildropLock, Message, Next, Placed, Reader,
+    Result, Status, Stored, Transferred, Waker, Watch,
 };
 use crate::mailbox::flag::{FlagAction, Flags, KeywordTable, NamedFlags};
 use crate::mailbox::id::{ModSeq, Uid, UidValidity};
@@ -18,6 +18,7 @@ use crate::mailbox::uid_set::UidSet;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::thread;
 
 /// One mailbox. See [`super::Memory::mailbox`].
 #[derive(Debug)]
@@ -412,6 +413,17 @@ impl Mailbox for MemoryMailbox {
         for (at, uid) in uids.iter().enumerate() {
             (self as &dyn Mailbox).read_one(at, *uid, extent, reader);
         }
+    }
+
+    fn read_while(&self, extent: Extent, next: &Next<'_>, reader: &Reader<'_>) {
+        while let Some((at, uid)) = next() {
+            (self as &dyn Mailbox).read_one(at, uid, extent, reader);
+        }
+    }
+
+    fn have_helped(&self, reading: Box<dyn FnOnce() + Send>) -> bool {
+        let has_helpers = self.conditions.has_helpers.load(Ordering::Relaxed);
+        has_helpers && thread::Builder::new().spawn(reading).is_ok()
     }
 
     fn notes(&self, kinds: &[Kind], pages: &[PageNumber]) -> Vec<Sheet> {

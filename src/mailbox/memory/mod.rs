@@ -18,7 +18,7 @@ use super::backend::{Account, Backend, Error, Owner, Result};
 use super::name::MailboxName;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The moment at which the clock of a new [`Memory`] stands, in seconds since 1970: 2026-01-01 00:00 UTC.
@@ -47,6 +47,11 @@ impl Memory {
         self.conditions
             .read_octets
             .store(octets.max(1), Ordering::Relaxed);
+    }
+
+    /// Messages may be read ahead by other threads from now on.
+    pub fn have_helpers(&self) {
+        self.conditions.has_helpers.store(true, Ordering::Relaxed);
     }
 
     /// After so many more operations that went well, one fails with this error.
@@ -119,6 +124,8 @@ struct Conditions {
     now: AtomicI64,
     /// Most octets that one read gives.
     read_octets: AtomicUsize,
+    /// There are other threads that may read.
+    has_helpers: AtomicBool,
     faults: Mutex<Faults>,
     /// Told when a [`Hang`] ends.
     released: Condvar,
@@ -129,6 +136,7 @@ impl Default for Conditions {
         Self {
             now: AtomicI64::new(START),
             read_octets: AtomicUsize::new(usize::MAX),
+            has_helpers: AtomicBool::new(false),
             faults: Mutex::default(),
             released: Condvar::new(),
         }

@@ -1,22 +1,18 @@
-//! Messages of a FETCH that are read side by side, before their turn comes.
+//! Messages of a FETCH that are read before their turn comes.
 
 use super::FetchCursor;
 use super::parts::Parts;
 use crate::mailbox::backend::{self, Mailbox};
 use crate::mailbox::id::{SeqNum, Uid};
-use crate::mailbox::read_ahead::{self, ReadAhead};
+use crate::mailbox::read_ahead::{Outcome, ReadAhead};
 use crate::protocol::HIGH_WATER_OCTETS;
-use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// What came of reading a message.
-pub(super) type Read = read_ahead::Outcome<backend::Result<Parts>>;
+pub(super) type Read = Outcome<backend::Result<Parts>>;
 
-/// Messages that were read.
-#[derive(Debug, Default)]
-pub(super) struct Ahead {
-    reads: ReadAhead,
-    ready: VecDeque<Next>,
-}
+/// Messages that are read.
+pub(super) type Ahead = ReadAhead<backend::Result<Parts>>;
 
 /// A message whose turn it is.
 #[derive(Debug)]
@@ -29,6 +25,28 @@ pub(super) struct Next {
     pub(super) read: Read,
 }
 
+impl FetchCursor {
+    /// The next message, not read.
+    pub(super) fn unread(&mut self) -> Option<Next> {
+        let (seq_num, uid) = self.messages.next()?;
+        Some(Next::unread(seq_num, uid))
+    }
+
+    /// The next message, read.
+    pub(super) fn read(&mut self, mailbox: &Arc<dyn Mailbox>) -> Option<Next> {
+        let ahead = self.ahead.get_or_insert_with(|| {
+            let uids = self.messages.as_slice().iter().map(|(_, uid)| *uid);
+            let plan = Arc::clone(&self.plan);
+            let make =
+                move |uid, reading: backend::Reading<'_>| Parts::of_reading(&plan, reading, uid);
+            Ahead::new(Arc::clone(mailbox), uids.collect(), self.plan.extent, make)
+        });
+        let read = ahead.take(HIGH_WATER_OCTETS as u64)?;
+        let next = self.unread()?;
+        Some(Next { read, ..next })
+    }
+}
+
 impl Next {
     /// A message that is still to be read.
     pub(super) const fn unread(seq_num: SeqNum, uid: Uid) -> Self {
@@ -36,48 +54,6 @@ impl Next {
             seq_num,
             uid,
             read: Read::Left,
-        }
-    }
-}
-
-impl Ahead {
-    /// How many messages were read whose turn has not come.
-    pub(super) fn len(&self) -> usize {
-        self.ready.len()
-    }
-
-    /// True if there are none.
-    pub(super) fn is_empty(&self) -> bool {
-        self.ready.is_empty()
-    }
-
-    /// The next of them.
-    pub(super) fn take(&mut self) -> Option<Next> {
-        self.ready.pop_front()
-    }
-}
-
-impl FetchCursor {
-    /// Reads the next messages, as many as fill about one piece of output.
-    pub(super) fn read_ahead(&mut self, mailbox: &dyn Mailbox) {
-        let messages = self.messages.as_slice();
-        let next = messages.get(..read_ahead::MAX_MESSAGES).unwrap_or(messages);
-        let uids: Vec<Uid> = next.iter().map(|(_, uid)| *uid).collect();
-        let plan = &self.plan;
-        let reads = &mut self.ahead.reads;
-        let read = reads.read(
-            mailbox,
-            &uids,
-            plan.extent,
-            HIGH_WATER_OCTETS as u64,
-            &|at, reading| {
-                let uid = uids.get(at).ok_or(backend::Error::Unavailable)?;
-                Parts::of_reading(plan, reading, *uid)
-            },
-        );
-        let messages = self.messages.by_ref().take(read.len());
-        for ((seq_num, uid), read) in messages.zip(read) {
-            self.ahead.ready.push_back(Next { seq_num, uid, read });
         }
     }
 }

@@ -32,12 +32,15 @@ use crate::mailbox::backend::{self, FlagChange};
 use crate::mailbox::flag::{FlagAction, Flags, NamedFlags, SystemFlag};
 use crate::mailbox::id::{ModSeq, SeqNum, Uid};
 use crate::mailbox::messages::Messages;
+use crate::mailbox::read_ahead::ReadAhead;
 use crate::mailbox::uid_set::UidSet;
 use crate::protocol::HIGH_WATER_OCTETS;
 use ahead::{Ahead, Next};
 use noted::Noted;
 use plan::Plan;
 use response::{Following, Response, Sent};
+use section::MAX_COPIED_OCTETS;
+use std::sync::Arc;
 
 /// Most messages read in one piece: a piece without much output ends too.
 const MAX_MESSAGES_A_PIECE: usize = 256;
@@ -51,7 +54,7 @@ const MAX_KEPT_OCTETS: usize = 1024 * 1024;
 /// A FETCH in progress: what is still to be sent.
 #[derive(Debug)]
 pub(crate) struct FetchCursor {
-    plan: Plan,
+    plan: Arc<Plan>,
     by_uid: bool,
     /// Told before any message (RFC 7162 §3.2.6).
     vanished: Vanished,
@@ -64,8 +67,8 @@ pub(crate) struct FetchCursor {
     in_memory: bool,
     /// All can be answered from notes.
     noted: Option<Box<Noted>>,
-    /// Messages read side by side.
-    ahead: Ahead,
+    /// Messages that are read before their turn.
+    ahead: Option<Ahead>,
     current: Option<Box<Response>>,
     /// Sent, and to be marked `\Seen`.
     seen: UidSet,
@@ -153,8 +156,8 @@ impl FetchCursor {
         Self {
             in_memory: !plan.file && !plan.date && !plan.save_date && !plan.email_id,
             noted: Noted::new(&plan.items, dialect.is_utf8()).map(Box::new),
-            ahead: Ahead::default(),
-            plan,
+            ahead: None,
+            plan: Arc::new(plan),
             by_uid: uid,
             vanished: Vanished::default(),
             is_single: messages.len() == 1,
@@ -198,8 +201,17 @@ impl FetchCursor {
     }
 
     /// True if [`FetchCursor::advance`] may touch the disk; else it may be called without a thread of the volume.
-    pub(crate) const fn needs_disk(&self) -> bool {
-        !self.in_memory
+    pub(crate) fn needs_disk(&self) -> bool {
+        !self.in_memory && !self.is_ready()
+    }
+
+    /// True if what comes next is in memory, and a helper reads what follows.
+    fn is_ready(&self) -> bool {
+        let ahead = self.ahead.as_ref().filter(|_| self.plan.may_be_ready);
+        ahead.is_some_and(|ahead| match &self.current {
+            Some(response) => response.parts.message.is_none(),
+            None => ahead.is_at_leisure(),
+        })
     }
 
     /// True if the output ends within a response, mostly within a literal. If the command ends now, by an error or because a thread is not
@@ -211,7 +223,7 @@ impl FetchCursor {
     /// How far it is.
     pub(crate) fn measure(&self) -> Measure {
         Measure {
-            done: self.goal - self.messages.as_slice().len() - self.ahead.len(),
+            done: self.goal - self.messages.as_slice().len(),
             goal: self.goal,
         }
     }
@@ -238,6 +250,8 @@ impl FetchCursor {
         let mut advanced = Ok(());
         if self.in_memory {
             self.advance_in_memory(selected, *dialect, out);
+        } else if self.is_ready() {
+            advanced = self.advance_ready(selected, *dialect, out);
         } else {
             advanced = self.advance_on_disk(selected, *dialect, out);
             self.mark_seen(selected);
@@ -253,7 +267,7 @@ impl FetchCursor {
     /// True if there are messages that no answer was begun to.
     fn is_ahead(&self) -> bool {
         let is_ready = self.noted.as_ref().is_some_and(|noted| noted.is_ready());
-        is_ready || !self.ahead.is_empty() || !self.messages.as_slice().is_empty()
+        is_ready || !self.messages.as_slice().is_empty()
     }
 
     /// Flags, UIDs and sizes of as many messages as there is room for, under one lock.
@@ -305,6 +319,24 @@ impl FetchCursor {
         selected.hears_of(highest);
     }
 
+    /// As much as is ready and there is room for.
+    fn advance_ready(
+        &mut self,
+        selected: &mut Selected,
+        dialect: Dialect,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CommandError> {
+        self.make_room(out);
+        while out.len() < HIGH_WATER_OCTETS && self.is_ready() {
+            if let Some(response) = self.current.take() {
+                self.write(response, selected, dialect, out)?;
+            } else if let Some(next) = self.read(&selected.mailbox) {
+                self.prepare(next, selected)?;
+            }
+        }
+        Ok(())
+    }
+
     /// As many messages as there is room for, or the next piece of one.
     fn advance_on_disk(
         &mut self,
@@ -313,6 +345,7 @@ impl FetchCursor {
         out: &mut Vec<u8>,
     ) -> Result<(), CommandError> {
         let mut begun = 0;
+        self.make_room(out);
         while out.len() < HIGH_WATER_OCTETS {
             if let Some(response) = self.current.take() {
                 self.write(response, selected, dialect, out)?;
@@ -324,10 +357,24 @@ impl FetchCursor {
             let Some(next) = self.next(selected, dialect, &mut begun, out)? else {
                 continue;
             };
-            match Response::prepare(&self.plan, next, selected) {
-                Ok(response) => self.current = Some(Box::new(response)),
-                Err(error) => self.troubles.note(error)?,
-            }
+            self.prepare(next, selected)?;
+        }
+        Ok(())
+    }
+
+    /// Makes room for what is ready, as far as it goes into one piece.
+    fn make_room(&self, out: &mut Vec<u8>) {
+        let ready = self.ahead.as_ref().map_or(0, ReadAhead::octets);
+        let ready = usize::try_from(ready).unwrap_or(usize::MAX);
+        let room = HIGH_WATER_OCTETS + MAX_COPIED_OCTETS;
+        out.reserve(ready.min(room.saturating_sub(out.len())));
+    }
+
+    /// Begins the response about a message.
+    fn prepare(&mut self, next: Next, selected: &mut Selected) -> Result<(), CommandError> {
+        match Response::prepare(&self.plan, next, selected) {
+            Ok(response) => self.current = Some(Box::new(response)),
+            Err(error) => self.troubles.note(error)?,
         }
         Ok(())
     }
@@ -348,14 +395,12 @@ impl FetchCursor {
             *begun += read;
             return Ok(other.map(|(seq_num, uid)| Next::unread(seq_num, uid)));
         }
-        if self.ahead.is_empty() && self.plan.file && !self.is_single {
-            self.read_ahead(&*selected.mailbox);
-        }
         *begun += 1;
-        Ok(self.ahead.take().or_else(|| {
-            let (seq_num, uid) = self.messages.next()?;
-            Some(Next::unread(seq_num, uid))
-        }))
+        Ok(if self.plan.file && !self.is_single {
+            self.read(&selected.mailbox)
+        } else {
+            self.unread()
+        })
     }
 
     /// Writes the next piece of a response; keeps it if there is more.

@@ -38,6 +38,8 @@ pub(super) struct Plan {
     pub(super) whole: bool,
     /// Nothing else of it is needed.
     pub(super) only_whole: bool,
+    /// Messages that were read can be answered without touching the disk.
+    pub(super) may_be_ready: bool,
     /// How much of a message must be read, if it must be opened.
     pub(super) extent: Extent,
 }
@@ -56,7 +58,11 @@ impl Plan {
             items.insert(0, FetchItem::Uid);
         }
         let any = |what: fn(&FetchItem) -> bool| items.iter().any(what);
+        let only_whole = items.iter().all(|item| is_whole(item) || !needs_file(item));
+        let looks_up = any(|item| matches!(item, FetchItem::SaveDate | FetchItem::EmailId));
+        let sets_seen = !read_only && any(sets_seen);
         Self {
+            may_be_ready: only_whole && !looks_up && !sets_seen,
             mod_seq,
             size: any(|item| *item == FetchItem::Rfc822Size),
             date: any(|item| *item == FetchItem::InternalDate),
@@ -66,7 +72,7 @@ impl Plan {
             envelope: any(|item| *item == FetchItem::Envelope),
             structure: any(|item| matches!(item, FetchItem::Body | FetchItem::BodyStructure)),
             file: any(needs_file),
-            sets_seen: !read_only && any(sets_seen),
+            sets_seen,
             comes_again: any(comes_again),
             whole: any(is_whole),
             extent: if any(needs_body) {
@@ -74,7 +80,7 @@ impl Plan {
             } else {
                 Extent::Header
             },
-            only_whole: items.iter().all(|item| is_whole(item) || !needs_file(item)),
+            only_whole,
             items,
         }
     }

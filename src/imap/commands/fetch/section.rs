@@ -11,7 +11,7 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 
 /// How much of what is in memory is copied at once.
-const MAX_COPIED_OCTETS: usize = 64 * 1024;
+pub(super) const MAX_COPIED_OCTETS: usize = 64 * 1024;
 
 /// Octets of a line, rather too few: the wire form is longer than what is stored by an octet for each line.
 const EXPECTED_LINE_OCTETS: usize = 32;

@@ -11,6 +11,7 @@ use crate::mailbox::name::MailboxName;
 use crate::message::lines::push_crlf;
 use proptest::prelude::*;
 use std::sync::{Arc, RwLockReadGuard};
+use std::thread;
 
 /// A mailbox with messages, and a connection that has selected it.
 struct Bench {
@@ -143,6 +144,51 @@ fn from_memory_alone() {
         &bench.dialect,
     );
     assert!(!cursor.unwrap().needs_disk());
+}
+
+#[test]
+fn what_is_ready_needs_no_disk() {
+    let texts: Vec<Vec<u8>> = (0..300_usize)
+        .map(|number| [SIMPLE, &b"line\n".repeat(number * 31 % 3000)].concat())
+        .collect();
+    let messages: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
+    for (items, may_be_ready) in [
+        ("(FLAGS BODY.PEEK[] INTERNALDATE RFC822.SIZE)", true),
+        ("RFC822", false),
+        ("(BODY.PEEK[] SAVEDATE)", false),
+        ("(BODY.PEEK[] BODY.PEEK[TEXT])", false),
+    ] {
+        let line = format!("UID FETCH 1:* {items}");
+        let (expected, _) = Bench::new(&messages).run(&line);
+        let mut bench = Bench::new(&messages);
+        bench.memory.have_helpers();
+        let command = parse::command(format!("a {line}\r\n").as_bytes()).unwrap();
+        let CommandBody::Fetch { set, items, .. } = command.body else {
+            panic!("{line}")
+        };
+        let (selected, dialect) = (&mut bench.selected, bench.dialect);
+        let none = FetchModifiers::default();
+        let mut cursor = FetchCursor::new(true, &set, items, none, selected, &dialect).unwrap();
+        let (mut out, mut quick) = (Vec::new(), 0);
+        loop {
+            let mut piece = Vec::new();
+            while cursor.ahead.as_ref().is_some_and(ReadAhead::is_helped) {
+                thread::yield_now();
+            }
+            // as long as nothing is needed from it, the disk hangs
+            let hang = (!cursor.needs_disk()).then(|| bench.memory.hang());
+            quick += usize::from(hang.is_some());
+            let progress = cursor.advance(selected, &dialect, &mut piece);
+            assert!(!piece.is_empty() || progress == Ok(Progress::Done));
+            assert!(piece.len() < HIGH_WATER_OCTETS + 200_000);
+            out.append(&mut piece);
+            if progress == Ok(Progress::Done) {
+                break;
+            }
+        }
+        assert_eq!(out, expected);
+        assert_eq!(quick > 0, may_be_ready, "{line}");
+    }
 }
 
 #[test]
