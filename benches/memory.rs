@@ -30,7 +30,7 @@ mod shell;
 use peak_alloc::PeakAlloc;
 use restante::imap::{Services, Session, Settings};
 use restante::index::sqlite::Databases;
-use restante::protocol::{Peer, Protocol, Step, TlsInfo};
+use restante::protocol::{Output, Peer, Protocol, Step, TlsInfo};
 use restante::store::{self, Store};
 use shell::{Clock, TestAuthenticator, TestHost};
 use std::fs;
@@ -170,15 +170,14 @@ impl Client {
     /// Steps until the session waits; returns the last piece that it said.
     fn run(&mut self) -> Vec<u8> {
         let mut last = Vec::new();
-        let mut output = Vec::new();
+        let mut output = Output::default();
         loop {
             let step = self.session.step(self.clock.now(), &mut output);
             if matches!(step, Step::Work(_)) {
                 self.session.work(&mut output);
             }
             if !output.is_empty() {
-                last.clear();
-                last.append(&mut output);
+                last = std::mem::take(&mut output).into_octets();
             }
             match step {
                 Step::Write | Step::Work(_) => {}

@@ -327,7 +327,7 @@ impl Client {
 
     /// Takes in what the server says, while a command is in progress or not.
     fn hear(&mut self, command: Option<&str>) {
-        let output = std::mem::take(&mut self.connection.output);
+        let output = std::mem::take(&mut self.connection.output).into_octets();
         let mut rest = output.as_slice();
         while let Some(end) = rest.iter().position(|octet| *octet == b'\n') {
             let mut len = end + 1;

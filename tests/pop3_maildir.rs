@@ -49,7 +49,8 @@ impl Client {
     fn say(&mut self, line: &str) -> String {
         let now = self.clock.now();
         self.connection.send(format!("{line}\r\n").as_bytes(), now);
-        String::from_utf8(std::mem::take(&mut self.connection.output)).unwrap()
+        let output = std::mem::take(&mut self.connection.output);
+        String::from_utf8(output.into_octets()).unwrap()
     }
 }
 

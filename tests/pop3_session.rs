@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use restante::mailbox::backend::Error;
 use restante::mailbox::memory::{Mail, Memory, START};
 use restante::pop3::{Services, Session, Settings};
-use restante::protocol::{HIGH_WATER_OCTETS, Host, Interrupt, Protocol, Step};
+use restante::protocol::{HIGH_WATER_OCTETS, Host, Interrupt, Output, Protocol, Step};
 use shell::{Clock, Connection, Cut, TestAuthenticator, TestHost};
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ impl Client {
     }
 
     fn run(&mut self, until: &Until) {
-        let mut output = Vec::new();
+        let mut output = Output::default();
         loop {
             let step = self.session.step(self.clock.now(), &mut output);
             assert!(output.len() <= MAX_OUTPUT_OCTETS, "{}", output.len());
@@ -94,7 +94,7 @@ impl Client {
                 assert!(output.len() <= MAX_OUTPUT_OCTETS, "{}", output.len());
                 continue;
             }
-            self.heard.append(&mut output);
+            self.heard.extend(std::mem::take(&mut output).into_octets());
             match step {
                 Step::Write if *until == Until::FirstPiece => return,
                 Step::Write => {}
@@ -175,17 +175,17 @@ fn what_breaks_in_the_middle_is_not_taken_for_the_end() {
             client.run(&Until::Idle);
         }),
         ("the volume takes no work", |client, _| {
-            let mut output = Vec::new();
+            let mut output = Output::default();
             match client.session.step(client.clock.now(), &mut output) {
                 Step::Work(work) => assert!(work.if_stuck.is_empty()),
                 other => panic!("{other:?}"),
             }
             client.session.work_refused(&mut output);
-            client.heard.append(&mut output);
+            client.heard.extend(output.into_octets());
             client.run(&Until::Idle);
         }),
         ("the server stops", |client, _| {
-            let mut output = Vec::new();
+            let mut output = Output::default();
             client.session.interrupt(Interrupt::Shutdown, &mut output);
             assert!(output.is_empty());
             client.run(&Until::Idle);
@@ -215,7 +215,7 @@ fn a_stuck_disk_is_told_before_an_answer_begins() {
     let mut client = Client::log_in(&memory);
     for command in ["RETR 1\r\n", "UIDL\r\n", "DELE 1\r\nQUIT\r\n"] {
         client.session.feed(command.as_bytes());
-        let mut output = Vec::new();
+        let mut output = Output::default();
         let Step::Work(work) = client.session.step(client.clock.now(), &mut output) else {
             panic!("{command:?} touches the disk");
         };
@@ -256,7 +256,7 @@ fn many_messages_are_listed_in_pieces_and_quickly() {
     // a client that reads nothing has the session wait in the middle, and then nothing may be said
     client.session.feed(b"UIDL\r\n");
     client.run(&Until::FirstPiece);
-    let mut output = Vec::new();
+    let mut output = Output::default();
     client.session.interrupt(Interrupt::Shutdown, &mut output);
     assert!(output.is_empty());
 }
@@ -288,7 +288,7 @@ fn conversation(mails: &[Vec<u8>], input: &[u8], cut: Cut) -> Vec<u8> {
     let session = session(&memory, &host, Settings::default());
     let mut connection = Connection::new(session, host, cut);
     connection.send(input, Clock::new().now());
-    connection.output
+    connection.output.into_octets()
 }
 
 fn line() -> impl Strategy<Value = String> {

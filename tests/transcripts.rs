@@ -397,7 +397,7 @@ impl World {
 impl Client {
     /// Cuts what came into responses.
     fn take_responses(&mut self) {
-        let output = std::mem::take(&mut self.connection.output);
+        let output = std::mem::take(&mut self.connection.output).into_octets();
         let mut rest = output.as_slice();
         while !rest.is_empty() {
             let mut len = 0;

@@ -270,9 +270,8 @@ impl World {
         }
         for (client, heard) in self.clients.iter_mut().zip(&mut self.heard) {
             if let Some(client) = client {
-                heard.push_str(&String::from_utf8_lossy(&std::mem::take(
-                    &mut client.output,
-                )));
+                let output = std::mem::take(&mut client.output);
+                heard.push_str(&String::from_utf8_lossy(&output.into_octets()));
             }
         }
     }

@@ -145,11 +145,6 @@ impl<T: Send + 'static> ReadAhead<T> {
         self.0.lock().is_helped
     }
 
-    /// How many octets were read of messages that are ready.
-    pub(crate) fn octets(&self) -> u64 {
-        self.0.lock().octets
-    }
-
     /// The next message if it is ready. *Quick.*
     pub(crate) fn take_ready(&self, wanted: u64) -> Option<Outcome<T>> {
         self.ask_for_help(wanted);
@@ -385,7 +380,7 @@ mod tests {
             let ahead = ReadAhead::new(Arc::clone(&mailbox), uids.clone(), Extent::Small, size);
             assert_eq!(ahead.take(wanted), Some(Outcome::Made(100)));
             assert_eq!(ready(&ahead), expected - 1, "{wanted}");
-            assert_eq!(ahead.octets(), 100 * (expected as u64 - 1));
+            assert_eq!(ahead.0.lock().octets, 100 * (expected as u64 - 1));
             while ready(&ahead) > 0 {
                 assert_eq!(ahead.take_ready(wanted), Some(Outcome::Made(100)));
             }

@@ -16,7 +16,7 @@ use crate::mailbox::backend::{Error, FlagChange};
 use crate::mailbox::flag::{FlagAction, Flags, NamedFlags, SystemFlag};
 use crate::mailbox::id::Uid;
 use crate::mailbox::uid_set::UidSet;
-use crate::protocol::HIGH_WATER_OCTETS;
+use crate::protocol::{HIGH_WATER_OCTETS, Output};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ impl Transaction {
     pub(super) fn advance(
         mut self: Box<Self>,
         connection: &mut Connection,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> Advance {
         match self.task {
             Task::None => match connection.next_command(true, out) {
@@ -113,7 +113,7 @@ impl Transaction {
     }
 
     /// Does a command, or begins to.
-    fn execute(&mut self, command: Command, connection: &Connection, out: &mut Vec<u8>) {
+    fn execute(&mut self, command: Command, connection: &Connection, out: &mut Output) {
         let reply = match command {
             Command::Stat | Command::List(None) if self.is_unmeasured() => {
                 self.task = Task::Measure(command, 0);
@@ -213,7 +213,7 @@ impl Transaction {
         number: MessageNumber,
         body_lines: Option<u64>,
         connection: &Connection,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) {
         match self.entry(number).copied() {
             Ok(entry) => {
@@ -227,7 +227,7 @@ impl Transaction {
                 };
                 let is_whole = body_lines.is_none();
                 match is_whole.then(|| self.ahead.take(number)).flatten() {
-                    Some(ready) => retrieval.send(&ready, connection, out),
+                    Some(ready) => retrieval.send(ready, connection, out),
                     None => self.task = Task::Retrieve(Box::new(retrieval)),
                 }
             }
@@ -280,7 +280,7 @@ impl Transaction {
 
     /// Does the next part of a task, on a thread of the volume. If the client has sent further commands that want the disk, they are
     /// done on the same visit: a client that pipelines RETR then waits for few threads.
-    pub(super) fn work(&mut self, connection: &mut Connection, out: &mut Vec<u8>) {
+    pub(super) fn work(&mut self, connection: &mut Connection, out: &mut Output) {
         self.do_task(connection, out);
         for _ in 1..COMMANDS_AT_ONCE {
             if out.len() >= HIGH_WATER_OCTETS || !matches!(self.task, Task::None) {
@@ -299,7 +299,7 @@ impl Transaction {
     }
 
     /// Does the next part of a task.
-    fn do_task(&mut self, connection: &Connection, out: &mut Vec<u8>) {
+    fn do_task(&mut self, connection: &Connection, out: &mut Output) {
         match std::mem::replace(&mut self.task, Task::None) {
             Task::Measure(command, from) => self.measure(command, from, connection, out),
             Task::Name(command) => self.name(command, connection, out),
@@ -335,7 +335,7 @@ impl Transaction {
         command: Command,
         from: usize,
         connection: &Connection,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) {
         let unmeasured: Vec<MessageNumber> = match command {
             Command::List(Some(number)) => {
@@ -379,7 +379,7 @@ impl Transaction {
     }
 
     /// Makes the unique-ids and goes on with the command.
-    fn name(&mut self, command: Command, connection: &Connection, out: &mut Vec<u8>) {
+    fn name(&mut self, command: Command, connection: &Connection, out: &mut Output) {
         let (mailbox, maildrop) = (&self.opened.mailbox, &self.opened.maildrop);
         let stored = match mailbox.stored_unique_ids() {
             Ok(stored) => stored,
@@ -394,14 +394,14 @@ impl Transaction {
     }
 
     /// Sends the next piece of a message.
-    fn send(&mut self, mut retrieval: Box<Retrieval>, connection: &Connection, out: &mut Vec<u8>) {
+    fn send(&mut self, mut retrieval: Box<Retrieval>, connection: &Connection, out: &mut Output) {
         let mailbox = &self.opened.mailbox;
         // to set \Seen, the disk is needed for each
         let may_be_ready = retrieval.body_lines.is_none() && !connection.settings.mark_seen;
         if may_be_ready && retrieval.open.is_none() {
             let maildrop = &self.opened.maildrop;
             match self.ahead.read(retrieval.number, maildrop, mailbox) {
-                Ok(Some(ready)) => return retrieval.send(&ready, connection, out),
+                Ok(Some(ready)) => return retrieval.send(ready, connection, out),
                 Ok(None) => {}
                 Err(error) => {
                     return connection.reply(&refusal(&error, retrieval.number), out);

@@ -12,7 +12,7 @@ use super::texts::{Language, Text};
 use super::types::{Code, MessageNumber, Reply};
 use crate::mailbox::backend::{Error, Mailbox, Message};
 use crate::mailbox::id::Uid;
-use crate::protocol::HIGH_WATER_OCTETS;
+use crate::protocol::{HIGH_WATER_OCTETS, Output};
 
 /// Octets read at once.
 const PIECE_OCTETS: usize = 64 * 1024;
@@ -75,14 +75,14 @@ impl Retrieval {
     }
 
     /// Sends a message that is ready.
-    pub(super) fn send(&self, ready: &Ready, connection: &Connection, out: &mut Vec<u8>) {
+    pub(super) fn send(&self, ready: Ready, connection: &Connection, out: &mut Output) {
         if self.ascii_only && !ready.has_ascii_header {
             let refusal = Reply::coded(Code::Utf8, Text::NeedsUtf8).about(self.number);
             return connection.reply(&refusal, out);
         }
         let octets = self.octets.unwrap_or(ready.octets);
         connection.reply(&Reply::ok(Text::Octets).with([octets, 0]), out);
-        out.extend_from_slice(&ready.text);
+        out.push(ready.text);
         connection.services.host.tally().count_sent();
     }
 

@@ -17,7 +17,7 @@ use super::types::{Code, Command, ParseError, Reply};
 use crate::auth::Authenticator;
 use crate::mailbox::backend::Backend;
 use crate::protocol::{
-    HIGH_WATER_OCTETS, Host, Interrupt, Patience, Peer, Protocol, Step, TlsInfo, Wait, Work,
+    HIGH_WATER_OCTETS, Host, Interrupt, Output, Patience, Peer, Protocol, Step, TlsInfo, Wait, Work,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -108,7 +108,7 @@ impl Session {
     }
 
     /// Takes the state one step forward.
-    fn advance(&mut self, state: State, now: Instant, out: &mut Vec<u8>) -> Advance {
+    fn advance(&mut self, state: State, now: Instant, out: &mut Output) -> Advance {
         let connection = &mut self.connection;
         match state {
             State::Greeting => {
@@ -143,7 +143,7 @@ impl Protocol for Session {
         self.connection.flow.feed(input);
     }
 
-    fn step(&mut self, now: Instant, output: &mut Vec<u8>) -> Step {
+    fn step(&mut self, now: Instant, output: &mut Output) -> Step {
         loop {
             if output.len() >= HIGH_WATER_OCTETS {
                 return Step::Write;
@@ -157,7 +157,7 @@ impl Protocol for Session {
         }
     }
 
-    fn work(&mut self, output: &mut Vec<u8>) {
+    fn work(&mut self, output: &mut Output) {
         match &mut self.state {
             State::LoggingIn(_, login) => login.work(&self.connection),
             State::Transaction(transaction) => transaction.work(&mut self.connection, output),
@@ -165,7 +165,7 @@ impl Protocol for Session {
         }
     }
 
-    fn work_refused(&mut self, output: &mut Vec<u8>) {
+    fn work_refused(&mut self, output: &mut Output) {
         match &mut self.state {
             State::LoggingIn(_, login) => login.work_refused(),
             State::Transaction(transaction) => transaction.work_refused(&self.connection, output),
@@ -186,7 +186,7 @@ impl Protocol for Session {
         };
     }
 
-    fn interrupt(&mut self, reason: Interrupt, output: &mut Vec<u8>) {
+    fn interrupt(&mut self, reason: Interrupt, output: &mut Output) {
         let reply = match reason {
             Interrupt::Full => Some(Reply::coded(Code::SysTemp, Text::Full)),
             Interrupt::Shutdown => Some(Reply::coded(Code::SysTemp, Text::ShuttingDown)),

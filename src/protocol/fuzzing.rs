@@ -1,6 +1,6 @@
 //! The other side of a session for the fuzzer: a client that sends, a shell that nobody wakes, and time that stands still.
 
-use super::{HIGH_WATER_OCTETS, Host, Protocol, Step, Tally, Waker};
+use super::{HIGH_WATER_OCTETS, Host, Output, Protocol, Step, Tally, Waker};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -56,13 +56,13 @@ impl<P: Protocol> Client<P> {
     fn run(&mut self) {
         let now = moment();
         for _ in 0..MAX_STEPS {
-            let mut output = Vec::new();
+            let mut output = Output::default();
             let step = self.session.step(now, &mut output);
             if matches!(step, Step::Work(_)) {
                 self.session.work(&mut output);
             }
             assert!(output.len() <= HIGH_WATER_OCTETS + MAX_EXCESS_OCTETS);
-            self.heard.append(&mut output);
+            self.heard.extend(output.into_octets());
             match step {
                 Step::Write | Step::Work(_) | Step::StopCompression => {}
                 // how much of what follows in clear is thrown away depends on the cuts

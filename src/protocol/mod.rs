@@ -9,6 +9,9 @@
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod output;
+
+pub use output::Output;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -34,13 +37,13 @@ pub trait Protocol: Send + fmt::Debug {
     ///
     /// The first call makes the greeting. `output` may already hold octets; the shell writes it all before it obeys a
     /// [`Step::Wait`], [`Step::StartTls`], [`Step::StartCompression`] or [`Step::Close`].
-    fn step(&mut self, now: Instant, output: &mut Vec<u8>) -> Step;
+    fn step(&mut self, now: Instant, output: &mut Output) -> Step;
 
     /// Runs the work that the last [`Step::Work`] announced; may block on the disk. Then comes [`Protocol::step`] again.
-    fn work(&mut self, output: &mut Vec<u8>);
+    fn work(&mut self, output: &mut Output);
 
     /// The volume did not take the work announced: the command fails with a temporary error and the session goes on.
-    fn work_refused(&mut self, output: &mut Vec<u8>);
+    fn work_refused(&mut self, output: &mut Output);
 
     /// TLS is up, after [`Step::StartTls`]. Everything fed before is forgotten (RFC 9051 §6.2.1, RFC 2595 §4).
     fn tls_started(&mut self, tls: TlsInfo);
@@ -52,7 +55,7 @@ pub trait Protocol: Send + fmt::Debug {
     }
 
     /// The shell ends the session: appends the parting words of this protocol.
-    fn interrupt(&mut self, reason: Interrupt, output: &mut Vec<u8>);
+    fn interrupt(&mut self, reason: Interrupt, output: &mut Output);
 
     /// True from the moment when the client has logged in.
     fn is_authenticated(&self) -> bool;

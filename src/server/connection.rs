@@ -13,7 +13,9 @@ use super::listener::{Door, Service, TlsMode};
 use super::stream::Stream;
 use super::work::Machine;
 use super::{Shared, now};
-use crate::protocol::{Host, Interrupt, Patience, Peer, Step, TlsInfo, Wait};
+use crate::protocol::{
+    HIGH_WATER_OCTETS, Host, Interrupt, Output, Patience, Peer, Step, TlsInfo, Wait,
+};
 use std::future::pending;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -118,7 +120,7 @@ impl Connection {
         let protocol = contained(self.handle(), || open(peer, host))?;
         Ok(Machine {
             protocol,
-            output: Vec::new(),
+            output: Output::default(),
         })
     }
 
@@ -144,7 +146,7 @@ impl Connection {
                 }
                 Step::Work(work) => {
                     let next;
-                    (machine, next) = Box::pin(self.work(machine, work, Vec::new())).await?;
+                    (machine, next) = Box::pin(self.work(machine, work, Output::default())).await?;
                     next
                 }
                 Step::Wait(wait) => {
@@ -171,7 +173,7 @@ impl Connection {
                 Step::StopCompression => {
                     let octets = std::mem::take(&mut machine.output);
                     let last = self.stream.stop_compression(octets)?;
-                    self.write_packed(&last).await?;
+                    self.write_packed(last).await?;
                     self.step(&mut machine)?
                 }
                 Step::Close => {
@@ -268,35 +270,47 @@ impl Connection {
     }
 
     /// Writes octets, compressed or not.
-    pub(super) async fn write(&mut self, octets: Vec<u8>) -> Result<(), End> {
+    pub(super) async fn write(&mut self, octets: Output) -> Result<(), End> {
         if octets.is_empty() && !self.stream.is_unflushed() {
             return Ok(());
         }
+        if octets.len() <= HIGH_WATER_OCTETS || !self.stream.is_compressed() {
+            return self.write_piece(octets).await;
+        }
+        // others have their turn between two pieces
+        for piece in octets.into_octets().chunks(HIGH_WATER_OCTETS) {
+            self.write_piece(piece.to_vec().into()).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes octets, compressed or not, that may be compressed at once.
+    async fn write_piece(&mut self, octets: Output) -> Result<(), End> {
         let packed = self.stream.packed(octets)?;
         self.rest_later();
-        self.write_packed(&packed).await
+        self.write_packed(packed).await
     }
 
     /// Writes octets; fails if the client takes nothing for too long or the connection is to end.
-    async fn write_packed(&mut self, octets: &[u8]) -> Result<(), End> {
+    async fn write_packed(&mut self, mut rest: Output) -> Result<(), End> {
         let handle = Arc::clone(&self.seat.handle);
         let patience = self.shared.timeouts.write;
-        let mut rest = octets;
+        let mut is_first = true;
         loop {
             let count = tokio::select! {
                 biased;
-                sent = self.stream.send(rest) => sent?,
+                sent = self.stream.send(&rest) => sent?,
                 reason = order_where(&handle, cutting) => return Err(End::Interrupted(reason)),
                 () = sleep(patience) => return Err(End::NotReading),
             };
             if count == 0 {
                 return Ok(());
             }
-            if rest.len() < octets.len() {
+            if !std::mem::take(&mut is_first) {
                 // More than the system's buffer: the client must have taken some.
                 handle.heard();
             }
-            rest = rest.get(count..).unwrap_or_default();
+            rest.advance(count);
         }
     }
 
@@ -330,11 +344,10 @@ impl Connection {
     }
 
     /// Writes what the client may still read; what becomes of it no longer matters.
-    pub(super) async fn last_words(&mut self, octets: Vec<u8>) {
-        let octets = self.stream.packed(octets).unwrap_or_default();
-        let mut rest = octets.as_slice();
-        while let Ok(Ok(count @ 1..)) = timeout(LAST_WORDS, self.stream.send(rest)).await {
-            rest = rest.get(count..).unwrap_or_default();
+    pub(super) async fn last_words(&mut self, octets: Output) {
+        let mut rest = self.stream.packed(octets).unwrap_or_default();
+        while let Ok(Ok(count @ 1..)) = timeout(LAST_WORDS, self.stream.send(&rest)).await {
+            rest.advance(count);
         }
     }
 

@@ -2,9 +2,9 @@
 
 use super::deflate::{Deflate, Spares};
 use super::tls::{Tls, version_name};
-use crate::protocol::TlsInfo;
+use crate::protocol::{Output, TlsInfo};
 use crate::server::Service;
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,6 +16,9 @@ use tokio_rustls::server::TlsStream;
 
 /// Octets read at once. They lie on the stack of the thread that reads, so an idle connection holds no buffer.
 const READ_OCTETS: usize = 32 * 1024;
+
+/// Most pieces that are written at once.
+const MAX_PIECES: usize = 64;
 
 /// Octets that are thrown away at most while waiting for a client to close.
 const DRAIN_OCTETS: usize = 1024 * 1024;
@@ -130,10 +133,12 @@ impl Stream {
     ///
     /// # Errors
     /// if the compressor is broken
-    pub(super) fn packed(&mut self, octets: Vec<u8>) -> io::Result<Vec<u8>> {
+    pub(super) fn packed(&mut self, octets: Output) -> io::Result<Output> {
         self.plain_out = self.plain_out.saturating_add(octets.len() as u64);
         match &mut self.deflate {
-            Some(deflate) if !deflate.is_finished() => deflate.deflate(&octets),
+            Some(deflate) if !deflate.is_finished() => {
+                Ok(deflate.deflate(&octets.into_octets())?.into())
+            }
             _ => Ok(octets),
         }
     }
@@ -141,7 +146,7 @@ impl Stream {
     /// Writes some of the octets, which are [packed](Self::packed), and returns how many, or flushes if there are none.
     ///
     /// Can be cancelled without losing or repeating octets.
-    pub(super) async fn send(&mut self, octets: &[u8]) -> io::Result<usize> {
+    pub(super) async fn send(&mut self, octets: &Output) -> io::Result<usize> {
         let count = std::future::poll_fn(|context| {
             if octets.is_empty() {
                 ready!(self.transport.poll_flush(context))?;
@@ -160,18 +165,15 @@ impl Stream {
 
     /// Writes what the system takes at once, from any thread, and takes it out of the octets. True if that was all, and nothing is left to be
     /// flushed. What goes wrong shows at the next [`send`](Self::send).
-    pub(super) fn send_at_once(&mut self, octets: &mut Vec<u8>) -> bool {
+    pub(super) fn send_at_once(&mut self, octets: &mut Output) -> bool {
         let context = &mut Context::from_waker(Waker::noop());
-        let mut rest = octets.as_slice();
-        while !rest.is_empty()
-            && let Poll::Ready(Ok(count @ 1..)) = self.transport.poll_write(context, rest)
+        while !octets.is_empty()
+            && let Poll::Ready(Ok(count @ 1..)) = self.transport.poll_write(context, octets)
         {
-            rest = rest.get(count..).unwrap_or_default();
+            octets.advance(count);
+            self.sent = self.sent.saturating_add(count as u64);
+            self.plain_out = self.plain_out.saturating_add(count as u64);
         }
-        let count = octets.len() - rest.len();
-        self.sent = self.sent.saturating_add(count as u64);
-        self.plain_out = self.plain_out.saturating_add(count as u64);
-        octets.drain(..count);
         self.is_unflushed |= !matches!(self.transport.poll_flush(context), Poll::Ready(Ok(())));
         octets.is_empty() && !self.is_unflushed
     }
@@ -198,10 +200,10 @@ impl Stream {
     ///
     /// # Errors
     /// if the compressor is broken
-    pub(super) fn stop_compression(&mut self, octets: Vec<u8>) -> io::Result<Vec<u8>> {
+    pub(super) fn stop_compression(&mut self, octets: Output) -> io::Result<Output> {
         self.plain_out = self.plain_out.saturating_add(octets.len() as u64);
         match &mut self.deflate {
-            Some(deflate) => deflate.finish(&octets),
+            Some(deflate) => Ok(deflate.finish(&octets.into_octets())?.into()),
             None => Ok(octets),
         }
     }
@@ -319,10 +321,17 @@ impl Transport {
         }
     }
 
-    fn poll_write(&mut self, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        octets: &Output,
+    ) -> Poll<io::Result<usize>> {
+        let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
+        let count = octets.fill(&mut pieces);
+        let pieces = pieces.get(..count).unwrap_or_default();
         match self {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write(context, octets),
-            Self::Tls(tls) => Pin::new(tls).poll_write(context, octets),
+            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(context, pieces),
+            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(context, pieces),
             Self::Closed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }

@@ -8,7 +8,7 @@
 //! wait, when the client does not take everything at once, or when others shall have their turn.
 
 use super::loan::Loan;
-use crate::protocol::{Protocol, Step, Work};
+use crate::protocol::{Output, Protocol, Step, Work};
 use crate::storage::{Refused, Volumes};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,14 +24,14 @@ pub(super) struct Machine {
     /// The session.
     pub(super) protocol: Box<dyn Protocol>,
     /// What is to be sent.
-    pub(super) output: Vec<u8>,
+    pub(super) output: Output,
 }
 
 impl Machine {
     /// Puts octets that were made earlier before the output.
-    pub(super) fn precede(&mut self, mut earlier: Vec<u8>) {
+    pub(super) fn precede(&mut self, mut earlier: Output) {
         if !earlier.is_empty() {
-            earlier.append(&mut self.output);
+            earlier.append(std::mem::take(&mut self.output));
             self.output = earlier;
         }
     }

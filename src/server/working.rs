@@ -5,7 +5,7 @@ use super::connection::{Connection, aborting, contained, order_where, report_pan
 use super::end::End;
 use super::loan::Loan;
 use super::work::{self, Machine, Worked};
-use crate::protocol::{Step, Work};
+use crate::protocol::{Output, Step, Work};
 use crate::storage::Volumes;
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ struct Underway {
     /// What is being worked at.
     work: Work,
     /// What the session made before; it is kept back until the work is done, or until there is something to say meanwhile.
-    held: Vec<u8>,
+    held: Output,
     /// The stream, if it is lent.
     loan: Option<Arc<Loan>>,
 }
@@ -27,7 +27,7 @@ impl Connection {
         &mut self,
         mut machine: Machine,
         mut work: Work,
-        mut piece: Vec<u8>,
+        mut piece: Output,
     ) -> Result<(Machine, Step), End> {
         loop {
             let next;
@@ -52,7 +52,7 @@ impl Connection {
         &mut self,
         mut machine: Machine,
         work: Work,
-        piece: Vec<u8>,
+        piece: Output,
     ) -> Result<(Machine, Option<Step>), End> {
         let held = std::mem::take(&mut machine.output);
         let may_lend = held.is_empty() && piece.is_empty() && self.stream.may_be_lent();
@@ -85,7 +85,7 @@ impl Connection {
     async fn finish(
         &mut self,
         machine: Machine,
-        piece: Vec<u8>,
+        piece: Output,
         underway: &mut Underway,
     ) -> Result<Worked, End> {
         let shared = Arc::clone(&self.shared);
@@ -111,7 +111,7 @@ impl Connection {
     }
 
     /// Leaves the session on a thread that hangs, with the words that were made for that.
-    async fn give_up(&mut self, work: Work, mut held: Vec<u8>) -> End {
+    async fn give_up(&mut self, work: Work, mut held: Output) -> End {
         let deadline = self.shared.services.volumes.deadline();
         tracing::error!(
             path = ?work.place,
@@ -143,7 +143,7 @@ impl Connection {
     async fn write_while<Done>(
         &mut self,
         finish: impl Future<Output = Result<Done, End>>,
-        piece: Vec<u8>,
+        piece: Output,
         underway: &mut Underway,
     ) -> Result<Done, End> {
         let mut finish = pin!(finish);
@@ -157,10 +157,10 @@ impl Connection {
             if let Ok(done) = done {
                 return done;
             }
-            words = Vec::new();
+            words = Output::default();
             self.take_back(underway);
             if !underway.work.while_working.is_empty() {
-                words.append(&mut underway.held);
+                words = std::mem::take(&mut underway.held);
                 words.extend_from_slice(&underway.work.while_working);
             }
         }

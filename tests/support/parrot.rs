@@ -12,7 +12,7 @@
 //! ```
 
 use restante::protocol::{
-    Host, Interrupt, Patience, Peer, Protocol, Step, TlsInfo, Wait, Waker, Work,
+    Host, Interrupt, Output, Patience, Peer, Protocol, Step, TlsInfo, Wait, Waker, Work,
 };
 use restante::server::{Open, Services};
 use restante::storage::{Settings, Volumes};
@@ -168,7 +168,7 @@ impl Parrot {
         })
     }
 
-    fn obey(&mut self, line: &str, output: &mut Vec<u8>) -> Option<Step> {
+    fn obey(&mut self, line: &str, output: &mut Output) -> Option<Step> {
         let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
         self.host.tally().count_command();
         match verb {
@@ -235,7 +235,7 @@ impl Protocol for Parrot {
         self.input.extend(input);
     }
 
-    fn step(&mut self, _now: Instant, output: &mut Vec<u8>) -> Step {
+    fn step(&mut self, _now: Instant, output: &mut Output) -> Step {
         loop {
             match &self.state {
                 State::Greeting => {
@@ -282,7 +282,7 @@ impl Protocol for Parrot {
         }
     }
 
-    fn work(&mut self, output: &mut Vec<u8>) {
+    fn work(&mut self, output: &mut Output) {
         match &mut self.state {
             State::Working(gate) if gate == "panic" => panic!("as the test wants"),
             State::Working(gate) => {
@@ -300,13 +300,13 @@ impl Protocol for Parrot {
             }
             State::Big(left) => {
                 *left -= 1;
-                output.resize(output.len() + PIECE, b'x');
+                output.extend(std::iter::repeat_n(b'x', PIECE));
             }
             State::Greeting | State::Ready | State::Waiting => unreachable!(),
         }
     }
 
-    fn work_refused(&mut self, output: &mut Vec<u8>) {
+    fn work_refused(&mut self, output: &mut Output) {
         self.state = State::Ready;
         say(output, "refused");
     }
@@ -320,7 +320,7 @@ impl Protocol for Parrot {
         self.input.drain(..).collect()
     }
 
-    fn interrupt(&mut self, reason: Interrupt, output: &mut Vec<u8>) {
+    fn interrupt(&mut self, reason: Interrupt, output: &mut Output) {
         say(output, &format!("bye {reason:?}"));
     }
 
@@ -329,7 +329,7 @@ impl Protocol for Parrot {
     }
 }
 
-fn say(output: &mut Vec<u8>, text: &str) {
+fn say(output: &mut Output, text: &str) {
     output.extend_from_slice(text.as_bytes());
     output.extend_from_slice(b"\r\n");
 }

@@ -3,7 +3,7 @@
 use restante::auth::secret::Secret;
 use restante::auth::{Accepted, Attempt, Authenticator, Denial, Denied, Outcome};
 use restante::protocol::{
-    Host, Interrupt, PROGRESS_INTERVAL, Peer, Protocol, Step, Tally, TlsInfo, Waker,
+    Host, Interrupt, Output, PROGRESS_INTERVAL, Peer, Protocol, Step, Tally, TlsInfo, Waker,
 };
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -163,7 +163,7 @@ pub(crate) struct Connection {
     cut: Cut,
     input: VecDeque<Vec<u8>>,
     /// What the server sent and nobody has taken yet.
-    pub(crate) output: Vec<u8>,
+    pub(crate) output: Output,
     /// The server has closed.
     pub(crate) closed: bool,
     /// TLS was started by command.
@@ -184,7 +184,7 @@ impl Connection {
             host,
             cut,
             input: VecDeque::new(),
-            output: Vec::new(),
+            output: Output::default(),
             closed: false,
             tls_started: false,
             refuses_work: false,

@@ -15,6 +15,7 @@ use crate::imap::types::command::Command;
 use crate::imap::types::core::Tag;
 use crate::imap::types::response::{Code, Condition, Tagged, Text};
 use crate::mailbox::id::ModSeq;
+use crate::protocol::Output;
 use std::time::Instant;
 
 /// What a session is about.
@@ -160,7 +161,7 @@ impl Cursor {
         authenticated: &Authenticated,
         selected: Option<&mut Selected>,
         dialect: Dialect,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> Result<Progress, CommandError> {
         match (self, selected) {
             (Self::Fetch(cursor), Some(selected)) => cursor.advance(selected, &dialect, out),

@@ -10,7 +10,7 @@ use crate::imap::types::core::Tag;
 use crate::imap::types::response::{Code, Condition, Tagged, Text, Untagged};
 use crate::mailbox::backend::Error;
 use crate::mailbox::uid_set::UidSet;
-use crate::protocol::Interrupt;
+use crate::protocol::{Interrupt, Output};
 
 impl Session {
     /// A command ends: brings the view up to date, and has everything said.
@@ -91,7 +91,7 @@ impl Session {
         Some(plain("Mailbox was deleted"))
     }
 
-    pub(super) fn finish(&mut self, mut finish: Box<Finish>, out: &mut Vec<u8>) {
+    pub(super) fn finish(&mut self, mut finish: Box<Finish>, out: &mut Output) {
         let dialect = self.dialect;
         let selected = self.state.selected();
         if finish.pending.advance(selected, dialect, out) == Progress::More {

@@ -15,7 +15,7 @@ use crate::imap::types::core::Tag;
 use crate::imap::types::response::{Code, Condition, Untagged};
 use crate::mailbox::backend::{Error, Watch};
 use crate::mailbox::view::Expunges;
-use crate::protocol::{Patience, Step, Wait};
+use crate::protocol::{Output, Patience, Step, Wait};
 use std::time::{Duration, Instant};
 
 /// After a look that failed, the next one comes so soon.
@@ -69,7 +69,7 @@ impl Session {
         &mut self,
         mut idle: Idle,
         now: Instant,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> Option<Step> {
         if let Some(pending) = &mut idle.pending {
             idle.words_due = None;
@@ -112,7 +112,7 @@ impl Session {
         None
     }
 
-    fn look_for_news(&mut self, mut idle: Idle, now: Instant, out: &mut Vec<u8>) -> Option<Step> {
+    fn look_for_news(&mut self, mut idle: Idle, now: Instant, out: &mut Output) -> Option<Step> {
         let updates = if idle.failed {
             Updates::Told
         } else {
@@ -188,7 +188,7 @@ impl Session {
     }
 
     /// Looks at the disk, on a thread of the volume.
-    pub(super) fn look(&mut self, mut idle: Idle, out: &mut Vec<u8>) {
+    pub(super) fn look(&mut self, mut idle: Idle, out: &mut Output) {
         if self.is_telling_arrivals() {
             self.activity = Activity::Idle(Box::new(idle));
             return self.advance_arrivals(out);

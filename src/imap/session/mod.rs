@@ -53,7 +53,7 @@ use crate::mailbox::messages::Messages;
 use crate::mailbox::name::MailboxName;
 use crate::mailbox::uid_set::UidSet;
 use crate::mailbox::view::View;
-use crate::protocol::{Host, Interrupt, Peer, Protocol, Step, TlsInfo};
+use crate::protocol::{Host, Interrupt, Output, Peer, Protocol, Step, TlsInfo};
 use activity::Activity;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -279,15 +279,15 @@ impl Protocol for Session {
         self.flow.feed(input);
     }
 
-    fn step(&mut self, now: Instant, output: &mut Vec<u8>) -> Step {
+    fn step(&mut self, now: Instant, output: &mut Output) -> Step {
         self.run(now, output)
     }
 
-    fn work(&mut self, output: &mut Vec<u8>) {
+    fn work(&mut self, output: &mut Output) {
         self.do_work(output);
     }
 
-    fn work_refused(&mut self, _output: &mut Vec<u8>) {
+    fn work_refused(&mut self, _output: &mut Output) {
         self.give_up_work();
     }
 
@@ -301,7 +301,7 @@ impl Protocol for Session {
         self.begin_compression()
     }
 
-    fn interrupt(&mut self, reason: Interrupt, output: &mut Vec<u8>) {
+    fn interrupt(&mut self, reason: Interrupt, output: &mut Output) {
         self.part(reason, output);
     }
 

@@ -19,7 +19,7 @@ use crate::mailbox::id::Uid;
 use crate::mailbox::name::MailboxName;
 use crate::mailbox::uid_set::UidSet;
 use crate::mailbox::view::{Events, Expunges};
-use crate::protocol::{Patience, Step, Wait};
+use crate::protocol::{Output, Patience, Step, Wait};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
@@ -324,7 +324,7 @@ impl Session {
     }
 
     /// Looks at the disk, on a thread of the volume.
-    pub(super) fn look_for_notices(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn look_for_notices(&mut self, out: &mut Output) {
         if self.is_telling_arrivals() {
             return self.advance_arrivals(out);
         }
@@ -392,7 +392,7 @@ impl Session {
     }
 
     /// Goes on to tell new messages, here or on a thread of the volume.
-    pub(super) fn continue_arrivals(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn continue_arrivals(&mut self, out: &mut Output) {
         if self.arrivals_need_disk() {
             self.activity = Activity::Work(Box::new(Job::Notices));
         } else {
@@ -401,7 +401,7 @@ impl Session {
     }
 
     /// The next piece of new messages.
-    pub(super) fn advance_arrivals(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn advance_arrivals(&mut self, out: &mut Output) {
         let dialect = self.dialect;
         let (Some(notices), Some(selected)) = (&mut self.notices, self.state.selected()) else {
             return;

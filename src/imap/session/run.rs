@@ -21,7 +21,7 @@ use crate::imap::types::capability::Capability;
 use crate::imap::types::command::{Command, CommandBody};
 use crate::imap::types::core::Tag;
 use crate::imap::types::response::{Code, Text, Untagged};
-use crate::protocol::{HIGH_WATER_OCTETS, Patience, Step};
+use crate::protocol::{HIGH_WATER_OCTETS, Output, Patience, Step};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -49,7 +49,7 @@ const UID_REQUIRED: CommandError = CommandError::Bad(
 
 impl Session {
     /// Does what can be done without waiting. See [`crate::protocol::Protocol::step`].
-    pub(super) fn run(&mut self, now: Instant, out: &mut Vec<u8>) -> Step {
+    pub(super) fn run(&mut self, now: Instant, out: &mut Output) -> Step {
         loop {
             if out.len() >= HIGH_WATER_OCTETS {
                 return Step::Write;
@@ -61,7 +61,7 @@ impl Session {
     }
 
     /// Goes on with the activity; none if there is more to do at once.
-    fn advance(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Step> {
+    fn advance(&mut self, now: Instant, out: &mut Output) -> Option<Step> {
         match std::mem::replace(&mut self.activity, Activity::Ready) {
             Activity::Greeting => {
                 let code = Code::Capability(self.capabilities());
@@ -118,7 +118,7 @@ impl Session {
         }
     }
 
-    fn next_command(&mut self, now: Instant, out: &mut Vec<u8>) -> Option<Step> {
+    fn next_command(&mut self, now: Instant, out: &mut Output) -> Option<Step> {
         match self.flow.next_command() {
             Event::More => return self.wait_for_command(self.patience(), now, out),
             Event::Continue => encode::continuation("OK", out),
@@ -150,7 +150,7 @@ impl Session {
     }
 
     /// A command is to be done.
-    fn begin(&mut self, command: Command, out: &mut Vec<u8>) {
+    fn begin(&mut self, command: Command, out: &mut Output) {
         let row = row(&command.body);
         if !self.is_legal(row.legal) {
             if matches!(command.body, CommandBody::Append { .. }) {
@@ -190,7 +190,7 @@ impl Session {
     }
 
     /// Does a command, or begins what takes more than one step.
-    pub(super) fn execute(&mut self, command: Command, out: &mut Vec<u8>) {
+    pub(super) fn execute(&mut self, command: Command, out: &mut Output) {
         let Command { tag, body } = command;
         let row = row(&body);
         if let Err(error) = self.notice_condstore(&body, out) {
@@ -285,7 +285,7 @@ impl Session {
     }
 
     /// Begins an answer in pieces.
-    fn read(&mut self, reading: Reading, out: &mut Vec<u8>) {
+    fn read(&mut self, reading: Reading, out: &mut Output) {
         let mut out = self.responses(out);
         if let (Cursor::Fetch(_), Some(selected)) = (&reading.cursor, self.state.selected()) {
             tell_new_keywords(selected, &mut out);
@@ -294,7 +294,7 @@ impl Session {
     }
 
     /// The next piece of an answer.
-    pub(super) fn read_piece(&mut self, mut reading: Reading, out: &mut Vec<u8>) {
+    pub(super) fn read_piece(&mut self, mut reading: Reading, out: &mut Output) {
         let dialect = self.dialect;
         let progress = match &mut self.state {
             State::Authenticated(authenticated) => {

@@ -10,7 +10,8 @@ use crate::mailbox::memory::{Mail, Memory, START};
 use crate::mailbox::name::MailboxName;
 use crate::mailbox::uid_set::UidSet;
 use crate::protocol::{
-    HIGH_WATER_OCTETS, Host, Interrupt, Patience, Peer, Protocol, Step, Tally, TlsInfo, Waker,
+    HIGH_WATER_OCTETS, Host, Interrupt, Output, Patience, Peer, Protocol, Step, Tally, TlsInfo,
+    Waker,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -110,7 +111,7 @@ impl Client {
         self.pieces.clear();
         self.works = 0;
         loop {
-            let mut piece = Vec::new();
+            let mut piece = Output::default();
             let step = loop {
                 match self.session.step(self.now, &mut piece) {
                     Step::Work(_) => {
@@ -121,7 +122,7 @@ impl Client {
                 }
             };
             self.pieces.push(piece.len());
-            self.output.append(&mut piece);
+            self.output.extend(piece.into_octets());
             match step {
                 Step::Write => {}
                 Step::Wait(wait) => return Some(wait),
@@ -323,7 +324,7 @@ fn what_hangs_has_its_last_words_ready() {
     let memory = Memory::new();
     let mut client = Client::selected(&memory);
     client.session.feed(b"c STATUS INBOX (MESSAGES)\r\n");
-    let mut output = Vec::new();
+    let mut output = Output::default();
     let Step::Work(work) = client.session.step(client.now, &mut output) else {
         panic!("STATUS is work");
     };
@@ -340,12 +341,12 @@ fn what_hangs_has_its_last_words_ready() {
 fn parting_words_are_said_once() {
     let memory = Memory::new();
     let mut client = Client::selected(&memory);
-    let mut output = Vec::new();
+    let mut output = Output::default();
     client.session.interrupt(Interrupt::Shutdown, &mut output);
     assert!(output.starts_with(b"* BYE [UNAVAILABLE] "));
     output.clear();
     client.session.interrupt(Interrupt::Timeout, &mut output);
-    assert_eq!(output, b"");
+    assert!(output.is_empty());
     assert!(matches!(
         client.session.step(client.now, &mut output),
         Step::Close

@@ -3,6 +3,7 @@
 use super::activity::{Activity, Finish, Job};
 use super::{Progress, Session};
 use crate::imap::commands::search::Contexts;
+use crate::protocol::Output;
 
 /// Whether updates are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub(super) enum Updates {
 
 impl Session {
     /// Tells of results that changed, as far as that can be done without a thread of the volume.
-    pub(super) fn tell_updates(&mut self, out: &mut Vec<u8>) -> Updates {
+    pub(super) fn tell_updates(&mut self, out: &mut Output) -> Updates {
         let dialect = self.dialect;
         match self.state.selected() {
             Some(selected) if selected.contexts.needs_disk() => Updates::NeedDisk,
@@ -38,7 +39,7 @@ impl Session {
     }
 
     /// The same for one piece, on a thread of the volume. After it comes this activity.
-    pub(super) fn work_on_updates(&mut self, next: Activity, out: &mut Vec<u8>) {
+    pub(super) fn work_on_updates(&mut self, next: Activity, out: &mut Output) {
         let dialect = self.dialect;
         self.activity = next;
         if let Some(selected) = self.state.selected()
@@ -52,7 +53,7 @@ impl Session {
     pub(super) fn finish_updates(
         &mut self,
         finish: Box<Finish>,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> Option<Box<Finish>> {
         if finish.updates_later {
             return Some(finish);

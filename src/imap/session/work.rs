@@ -6,7 +6,7 @@ use super::table::row;
 use super::{Session, State};
 use crate::imap::encode;
 use crate::imap::types::response::{Code, Untagged};
-use crate::protocol::Work;
+use crate::protocol::{Output, Work};
 use std::sync::Arc;
 
 impl Session {
@@ -44,7 +44,7 @@ impl Session {
     }
 
     /// See [`crate::protocol::Protocol::work`].
-    pub(super) fn do_work(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn do_work(&mut self, out: &mut Output) {
         match std::mem::replace(&mut self.activity, Activity::Ready) {
             Activity::Work(job) => match *job {
                 Job::Command(command) => self.execute(command, out),

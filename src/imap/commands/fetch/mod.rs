@@ -32,14 +32,12 @@ use crate::mailbox::backend::{self, FlagChange};
 use crate::mailbox::flag::{FlagAction, Flags, NamedFlags, SystemFlag};
 use crate::mailbox::id::{ModSeq, SeqNum, Uid};
 use crate::mailbox::messages::Messages;
-use crate::mailbox::read_ahead::ReadAhead;
 use crate::mailbox::uid_set::UidSet;
-use crate::protocol::HIGH_WATER_OCTETS;
+use crate::protocol::{HIGH_WATER_OCTETS, Output};
 use ahead::{Ahead, Next};
 use noted::Noted;
 use plan::Plan;
 use response::{Following, Response, Sent};
-use section::MAX_COPIED_OCTETS;
 use std::sync::Arc;
 
 /// Most messages read in one piece: a piece without much output ends too.
@@ -242,7 +240,7 @@ impl FetchCursor {
         &mut self,
         selected: &mut Selected,
         dialect: &Dialect,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> Result<Progress, CommandError> {
         if self.vanished.advance(*dialect, out) == Progress::More {
             return Ok(Progress::More);
@@ -324,9 +322,8 @@ impl FetchCursor {
         &mut self,
         selected: &mut Selected,
         dialect: Dialect,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> Result<(), CommandError> {
-        self.make_room(out);
         while out.len() < HIGH_WATER_OCTETS && self.is_ready() {
             if let Some(response) = self.current.take() {
                 self.write(response, selected, dialect, out)?;
@@ -342,10 +339,9 @@ impl FetchCursor {
         &mut self,
         selected: &mut Selected,
         dialect: Dialect,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> Result<(), CommandError> {
         let mut begun = 0;
-        self.make_room(out);
         while out.len() < HIGH_WATER_OCTETS {
             if let Some(response) = self.current.take() {
                 self.write(response, selected, dialect, out)?;
@@ -360,14 +356,6 @@ impl FetchCursor {
             self.prepare(next, selected)?;
         }
         Ok(())
-    }
-
-    /// Makes room for what is ready, as far as it goes into one piece.
-    fn make_room(&self, out: &mut Vec<u8>) {
-        let ready = self.ahead.as_ref().map_or(0, ReadAhead::octets);
-        let ready = usize::try_from(ready).unwrap_or(usize::MAX);
-        let room = HIGH_WATER_OCTETS + MAX_COPIED_OCTETS;
-        out.reserve(ready.min(room.saturating_sub(out.len())));
     }
 
     /// Begins the response about a message.
@@ -409,7 +397,7 @@ impl FetchCursor {
         mut response: Box<Response>,
         selected: &mut Selected,
         dialect: Dialect,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> Result<(), CommandError> {
         let sent = response.send(&mut self.scratch, out);
         if sent != Ok(Sent::All) {

@@ -13,7 +13,7 @@ use crate::imap::types::fetch::FetchItem;
 use crate::mailbox::backend::{self, Mailbox};
 use crate::mailbox::flag::Flags;
 use crate::mailbox::id::{ModSeq, SeqNum, Uid};
-use crate::protocol::HIGH_WATER_OCTETS;
+use crate::protocol::{HIGH_WATER_OCTETS, Output};
 
 /// A response in progress. All that can fail has been read, octets of literals apart.
 #[derive(Debug)]
@@ -130,7 +130,7 @@ impl Response {
     pub(super) fn send(
         &mut self,
         scratch: &mut Vec<u8>,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> backend::Result<Sent> {
         let Some(transfer) = &mut self.transfer else {
             return Ok(Sent::All);

@@ -7,11 +7,9 @@ use crate::mailbox::backend;
 use crate::message::header::{self, FieldNames};
 use crate::message::lines::{push_crlf, push_crlf_keeping_nul};
 use crate::message::section::SectionKind;
+use crate::protocol::Output;
 use std::num::NonZeroU32;
 use std::ops::Range;
-
-/// How much of what is in memory is copied at once.
-pub(super) const MAX_COPIED_OCTETS: usize = 64 * 1024;
 
 /// Octets of a line, rather too few: the wire form is longer than what is stored by an octet for each line.
 const EXPECTED_LINE_OCTETS: usize = 32;
@@ -44,8 +42,8 @@ pub(super) struct Transfer {
 enum Source {
     /// From the message's file, lines ending in CRLF, NUL replaced.
     Stored(Place),
-    /// As they are, from a position on.
-    Made { octets: Vec<u8>, at: usize },
+    /// As they are.
+    Made(Vec<u8>),
 }
 
 /// Finds what an item is answered with; reads what must be known of the message before the first octet goes out.
@@ -232,7 +230,7 @@ impl Transfer {
         Self {
             left: octets.len() as u64,
             has_nul: false,
-            source: Source::Made { octets, at: 0 },
+            source: Source::Made(octets),
         }
     }
 
@@ -254,7 +252,7 @@ impl Transfer {
         &mut self,
         message: Option<&mut OpenMessage>,
         scratch: &mut Vec<u8>,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> backend::Result<()> {
         let start = out.len();
         match (&mut self.source, message) {
@@ -262,11 +260,7 @@ impl Transfer {
                 place.push(self.left, message, scratch, out)?;
             }
             (Source::Stored(_), None) => return Err(backend::Error::Unavailable),
-            (Source::Made { octets, at }, _) => {
-                let end = octets.len().min(*at + MAX_COPIED_OCTETS);
-                out.extend_from_slice(octets.get(*at..end).unwrap_or_default());
-                *at = end;
-            }
+            (Source::Made(octets), _) => out.push(std::mem::take(octets)),
         }
         self.left = self.left.saturating_sub((out.len() - start) as u64);
         Ok(())

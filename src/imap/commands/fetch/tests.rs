@@ -8,10 +8,14 @@ use crate::imap::types::command::CommandBody;
 use crate::mailbox::backend::{Mailbox, Message};
 use crate::mailbox::memory::{Mail, Memory, MemoryMailbox};
 use crate::mailbox::name::MailboxName;
+use crate::mailbox::read_ahead::ReadAhead;
 use crate::message::lines::push_crlf;
 use proptest::prelude::*;
 use std::sync::{Arc, RwLockReadGuard};
 use std::thread;
+
+/// One piece of output, with the largest message of these tests, which is sent from where it was made.
+const MAX_PIECE_OCTETS: usize = HIGH_WATER_OCTETS + 2_100_000;
 
 /// A mailbox with messages, and a connection that has selected it.
 struct Bench {
@@ -59,7 +63,7 @@ impl Bench {
         else {
             panic!("{line}")
         };
-        let (mut out, mut piece) = (Vec::new(), Vec::new());
+        let mut out = Vec::new();
         self.pieces = 0;
         let cursor = FetchCursor::new(
             uid,
@@ -74,10 +78,11 @@ impl Bench {
             Err(error) => return (out, Err(error)),
         };
         loop {
+            let mut piece = Output::default();
             let progress = cursor.advance(&mut self.selected, &self.dialect, &mut piece);
-            assert!(piece.len() < HIGH_WATER_OCTETS + 200_000, "{}", piece.len());
+            assert!(piece.len() < MAX_PIECE_OCTETS, "{}", piece.len());
             self.pieces += 1;
-            out.append(&mut piece);
+            out.extend(piece.into_octets());
             self.cursor_was_within_literal = cursor.is_within_literal();
             match progress {
                 Ok(Progress::More) => {}
@@ -171,7 +176,7 @@ fn what_is_ready_needs_no_disk() {
         let mut cursor = FetchCursor::new(true, &set, items, none, selected, &dialect).unwrap();
         let (mut out, mut quick) = (Vec::new(), 0);
         loop {
-            let mut piece = Vec::new();
+            let mut piece = Output::default();
             while cursor.ahead.as_ref().is_some_and(ReadAhead::is_helped) {
                 thread::yield_now();
             }
@@ -180,8 +185,8 @@ fn what_is_ready_needs_no_disk() {
             quick += usize::from(hang.is_some());
             let progress = cursor.advance(selected, &dialect, &mut piece);
             assert!(!piece.is_empty() || progress == Ok(Progress::Done));
-            assert!(piece.len() < HIGH_WATER_OCTETS + 200_000);
-            out.append(&mut piece);
+            assert!(piece.len() < MAX_PIECE_OCTETS);
+            out.extend(piece.into_octets());
             if progress == Ok(Progress::Done) {
                 break;
             }
@@ -473,7 +478,7 @@ fn a_file_that_is_cut_short_breaks_the_literal_off() {
         .unwrap();
     assert_eq!(place.octets, 400_000);
     let mut transfer = Transfer::of_place(place);
-    let (mut scratch, mut out) = (Vec::new(), Vec::new());
+    let (mut scratch, mut out) = (Vec::new(), Output::default());
     let end = loop {
         match transfer.advance(Some(&mut message), &mut scratch, &mut out) {
             Ok(()) => assert!(transfer.left() > 0),

@@ -21,7 +21,7 @@ use crate::imap::types::response::{ContextUpdate, Moved, Untagged};
 use crate::mailbox::id::{SeqNum, Uid};
 use crate::mailbox::uid_set::UidSet;
 use crate::mailbox::view::{Changes, View};
-use crate::protocol::HIGH_WATER_OCTETS;
+use crate::protocol::{HIGH_WATER_OCTETS, Output};
 use std::collections::VecDeque;
 
 /// Most searches of one session that are kept up to date. The RFC asks for one at least; each may hold 8 octets for every other message.
@@ -195,7 +195,7 @@ impl Contexts {
     pub(crate) fn advance(
         selected: &mut Selected,
         dialect: Dialect,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> Result<Progress, CommandError> {
         let mut contexts = std::mem::take(&mut selected.contexts);
         let advanced = contexts.advance_one(selected, dialect, out);
@@ -213,7 +213,7 @@ impl Contexts {
         &mut self,
         selected: &mut Selected,
         dialect: Dialect,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> Result<(), CommandError> {
         if out.len() >= HIGH_WATER_OCTETS {
             return Ok(());
