@@ -78,6 +78,14 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::NoPermission`], [`Error::Damaged`]
     fn open_account(&self, owner: &Owner) -> Result<Arc<dyn Account>>;
+
+    /// As [`Backend::open_account`], for an owner who reaches INBOX alone: the other mailboxes of a new account may wait for `open_account`.
+    ///
+    /// # Errors
+    /// As [`Backend::open_account`].
+    fn open_maildrop(&self, owner: &Owner) -> Result<Arc<dyn Account>> {
+        self.open_account(owner)
+    }
 }
 
 /// A mailbox as LIST tells it.

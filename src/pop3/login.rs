@@ -550,7 +550,7 @@ impl Opening {
 
     /// Opens account and INBOX and takes the maildrop, if it is for one session alone.
     fn open(&self, connection: &Connection) -> Result<Opened, NotOpened> {
-        let account = connection.services.backend.open_account(&self.owner)?;
+        let account = connection.services.backend.open_maildrop(&self.owner)?;
         // what lies in new/ stays there: for mail programs on the spool it is still new
         let mailbox = account.open(&MailboxName::inbox(), Intake::Look)?;
         let lock = if connection.settings.exclusive {

@@ -4,6 +4,7 @@ use super::deliver::{self, MaildirUpload};
 use super::failure::{failed, noted};
 use super::first_list::new_guid;
 use super::folders::{self, Folders, Layout};
+use super::new_account::Readiness;
 use super::object_ids::hex;
 use super::open_mailbox::OpenMailbox;
 use super::special_use::SpecialUses;
@@ -44,8 +45,8 @@ pub(super) struct AccountState {
     former_inboxes: Mutex<VecDeque<String>>,
     /// When `tmp/` was swept last.
     swept: Mutex<HashMap<MailboxName, SystemTime>>,
-    /// Held while the spool is made ready; true when it is.
-    pub(super) is_ready: Mutex<bool>,
+    /// Held while the spool is made ready.
+    pub(super) ready: Mutex<Readiness>,
 }
 
 impl AccountState {
@@ -59,7 +60,7 @@ impl AccountState {
             names: Arc::new(Signal::concerning(folders::is_of_names)),
             former_inboxes: Mutex::default(),
             swept: Mutex::default(),
-            is_ready: Mutex::default(),
+            ready: Mutex::default(),
         }
     }
 

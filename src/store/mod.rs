@@ -79,6 +79,7 @@ use filename::NameMaker;
 use fresh::Fresh;
 use helpers::Helpers;
 use kept::Kept;
+use new_account::Readiness;
 use notes::NoteCache;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -188,6 +189,13 @@ impl Store {
         }
     }
 
+    /// Opens an account when so much of it is ready.
+    fn open(&self, owner: &Owner, wanted: Readiness) -> Result<Arc<dyn Account>> {
+        let state = self.account(&owner.spool);
+        state.make_ready(&owner.user, wanted)?;
+        Ok(Arc::new(MaildirAccount::new(&owner.user, state)))
+    }
+
     /// What is shared by all who use a spool.
     fn account(&self, root: &Path) -> Arc<AccountState> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -216,8 +224,10 @@ impl Backend for Store {
     }
 
     fn open_account(&self, owner: &Owner) -> Result<Arc<dyn Account>> {
-        let state = self.account(&owner.spool);
-        state.make_ready(&owner.user)?;
-        Ok(Arc::new(MaildirAccount::new(&owner.user, state)))
+        self.open(owner, Readiness::Mailboxes)
+    }
+
+    fn open_maildrop(&self, owner: &Owner) -> Result<Arc<dyn Account>> {
+        self.open(owner, Readiness::Inbox)
     }
 }

@@ -40,7 +40,7 @@
 //! | `readers_refused` | warn | `error`, `advice` | the system gives no threads for reading many messages side by side |
 //! | `storage_failed` | error | `operation`, `path`, `cause`, `advice` | mail could not be read or written |
 //! | `storage_trouble` | warn | `operation`, `path`, `cause`, `advice` | the same, for what may pass by itself |
-//! | `spool_made` | info | `user`, `path`, `mailboxes` | a new account's Maildir was made |
+//! | `spool_made` | info | `user`, `path`, `mailboxes` | a new account's Maildir was made, or `mailboxes` in it: a POP3 login leaves those to the first IMAP login |
 //! | `spool_missing` | error | `user`, `path`, `advice` | it is not there and may not be made |
 //! | `spool_incomplete` | error | `user`, `path`, `messages`, `advice` | its `cur/` is gone though the UID list has messages; logins are refused |
 //! | `new_mailbox_failed` | error | `user`, `mailbox`, `cause` | a mailbox of a new account could not be made |

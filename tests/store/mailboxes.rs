@@ -1,7 +1,7 @@
 //! Mailboxes and accounts: made, renamed, deleted, watched, imported, damaged.
 
 use super::spool::{Spool, change, flags, name, octets, picture, set, uid, uids};
-use restante::mailbox::backend::{Error, Intake, Result, Waker};
+use restante::mailbox::backend::{Backend as _, Error, Intake, Result, Waker};
 use restante::mailbox::flag::{FlagAction, SystemFlag};
 use std::fs;
 use std::sync::{Arc, mpsc};
@@ -120,6 +120,73 @@ fn a_new_account_has_its_mailboxes() {
             .iter()
             .all(|listed| listed.name != name("Sent"))
     );
+}
+
+/// Names of all mailboxes, as one who may see them finds them at a login.
+fn names_at_login(spool: &Spool) -> Vec<String> {
+    let listed = spool.new_account().mailboxes().unwrap();
+    listed
+        .iter()
+        .map(|listed| listed.name.to_string())
+        .collect()
+}
+
+#[test]
+fn pop3_leaves_the_mailboxes_of_a_new_account_to_the_first_login_that_sees_them() {
+    let spool = Spool::new();
+    for _ in 0..2 {
+        let maildrop = spool.new_maildrop();
+        maildrop.open(&name("INBOX"), Intake::Look).unwrap();
+    }
+    assert!(spool.path("dovecot-uidlist").exists() && !spool.path(".Sent").exists());
+    assert!(spool.path("restante-new-account").exists());
+    assert_eq!(names_at_login(&spool), ["INBOX", "Sent"]);
+    assert!(!spool.path("restante-new-account").exists());
+    // whatever is deleted after that stays away, though POP3 comes again
+    spool.account().delete(&name("Sent")).unwrap();
+    for rest in ["subscriptions", "restante-special-use"] {
+        fs::remove_file(spool.path(rest)).unwrap();
+    }
+    spool.new_maildrop();
+    assert_eq!(names_at_login(&spool), ["INBOX"]);
+}
+
+#[test]
+fn the_mailboxes_come_while_pop3_has_the_account_open() {
+    let spool = Spool::new();
+    let (store, owner) = spool.new_store();
+    let maildrop = store.open_maildrop(&owner).unwrap();
+    assert_eq!(maildrop.mailboxes().unwrap().len(), 1);
+    let account = store.open_account(&owner).unwrap();
+    assert_eq!(account.mailboxes().unwrap().len(), 2);
+    assert!(!spool.path("restante-new-account").exists());
+}
+
+#[test]
+fn what_another_program_had_since_pop3_came_is_not_new() {
+    for other in ["subscriptions", "courierimapuiddb", ".Drafts/cur"] {
+        let spool = Spool::new();
+        spool.new_maildrop();
+        if other.ends_with("cur") {
+            fs::create_dir_all(spool.path(other)).unwrap();
+        } else {
+            fs::write(spool.path(other), "").unwrap();
+        }
+        assert!(
+            !names_at_login(&spool).contains(&"Sent".to_owned()),
+            "{other}"
+        );
+        assert!(!spool.path("restante-new-account").exists(), "{other}");
+    }
+    // and one that another program began was never new
+    let spool = Spool::new();
+    spool.account().open(&name("INBOX"), Intake::Look).unwrap();
+    for rest in ["subscriptions", "restante-special-use"] {
+        drop(fs::remove_file(spool.path(rest)));
+    }
+    spool.new_maildrop();
+    assert!(!spool.path("restante-new-account").exists());
+    assert_eq!(names_at_login(&spool), ["INBOX"]);
 }
 
 #[test]

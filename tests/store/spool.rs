@@ -2,7 +2,7 @@
 
 use restante::index::Index;
 use restante::index::sqlite::Databases;
-use restante::mailbox::backend::{Account, Backend, FlagChange, Mailbox, Result};
+use restante::mailbox::backend::{Account, Backend, FlagChange, Mailbox, Owner, Result};
 use restante::mailbox::flag::{FlagAction, Flags, Keyword, NamedFlags, SystemFlag};
 use restante::mailbox::id::Uid;
 use restante::mailbox::name::{MailboxName, SpecialUse};
@@ -16,6 +16,15 @@ use std::time::Duration;
 /// A mailbox name with `/` between levels.
 pub(crate) fn name(text: &str) -> MailboxName {
     MailboxName::parse(text, '/').unwrap()
+}
+
+/// The mailboxes of new accounts: Sent.
+fn sent() -> Vec<NewMailbox> {
+    vec![NewMailbox {
+        name: name("Sent"),
+        special_use: vec![SpecialUse::Sent],
+        subscribe: true,
+    }]
 }
 
 /// A UID.
@@ -105,11 +114,18 @@ impl Spool {
 
     /// As [`Spool::account`], with a mailbox Sent for new accounts.
     pub(crate) fn new_account(&self) -> Arc<dyn Account> {
-        self.account_with(vec![NewMailbox {
-            name: name("Sent"),
-            special_use: vec![SpecialUse::Sent],
-            subscribe: true,
-        }])
+        self.account_with(sent())
+    }
+
+    /// As [`Spool::new_account`], as a POP3 session opens it.
+    pub(crate) fn new_maildrop(&self) -> Arc<dyn Account> {
+        let (store, owner) = self.new_store();
+        store.open_maildrop(&owner).unwrap()
+    }
+
+    /// The store of [`Spool::new_account`], and whose account it is.
+    pub(crate) fn new_store(&self) -> (Store, Owner) {
+        self.store(sent(), Some(self.databases()))
     }
 
     fn account_with(&self, new_account: Vec<NewMailbox>) -> Arc<dyn Account> {
@@ -141,6 +157,12 @@ impl Spool {
         new_account: Vec<NewMailbox>,
         index: Option<Arc<dyn Index>>,
     ) -> Result<Arc<dyn Account>> {
+        let (store, owner) = self.store(new_account, index);
+        store.open_account(&owner)
+    }
+
+    /// A store of its own, and whose account it is.
+    fn store(&self, new_account: Vec<NewMailbox>, index: Option<Arc<dyn Index>>) -> (Store, Owner) {
         let settings = Settings {
             spool: format!("{}/%{{user}}", self.directory.path().display()),
             new_account,
@@ -148,7 +170,8 @@ impl Spool {
             ..Settings::default()
         };
         let store = Store::with_index(settings, index);
-        store.open_account(&store.locate("anna", None))
+        let owner = store.locate("anna", None);
+        (store, owner)
     }
 
     /// The directory of the index.
