@@ -196,9 +196,21 @@ fn same_file(file: &File, path: &Path) -> io::Result<()> {
 /// # Errors
 /// What the system says; [`io::ErrorKind::NotFound`] if there is no such file. The file is then cut to its old length, if that is possible.
 pub(crate) fn append(path: &Path, contents: &[u8]) -> io::Result<()> {
+    append_with(path, contents, File::sync_data)
+}
+
+/// As [`append`], where `sync` makes what was added durable, and whatever else has to be.
+///
+/// # Errors
+/// As [`append`], and what `sync` says.
+pub(crate) fn append_with(
+    path: &Path,
+    contents: &[u8],
+    sync: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
     let mut file = OpenOptions::new().append(true).open(path)?;
     let length = file.metadata()?.len();
-    let written = file.write_all(contents).and_then(|()| file.sync_data());
+    let written = file.write_all(contents).and_then(|()| sync(&file));
     if written.is_err()
         && let Err(error) = file.set_len(length)
     {

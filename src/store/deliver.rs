@@ -6,8 +6,8 @@
 //!    old.
 //! 2. With the UID list locked, the files are renamed into `new/` (no flags: others see them as new mail) or `cur/`: a crash leaves
 //!    messages without UID, which get one at the next look. Nobody was told that they are there.
-//! 3. Their UIDs are written to the list, which is synced, and then the directories: a crash leaves records without files, whose UIDs are
-//!    not given again.
+//! 3. Their UIDs are written to the list, which is synced together with the directories: a crash leaves records without files, whose UIDs are
+//!    not given again, or messages without UID.
 //! 4. From here on they are delivered, and shown to connections.
 //!
 //! What fails before 4 is undone.
@@ -19,10 +19,11 @@ use super::files::NewFile;
 use super::flags::without_letters;
 use super::keywords::LETTERS;
 use super::object_ids;
-use super::open_mailbox::{Disk, OpenMailbox, sync_places};
+use super::open_mailbox::{Disk, OpenMailbox};
 use super::spool::{Place, Spool, move_file};
+use super::syncers::OneSync;
 use super::uidlist::NewRecord;
-use super::uidlist_file::Look;
+use super::uidlist_file::{LockedUidList, Look};
 use super::{clock, filename};
 use crate::durable;
 use crate::mailbox::backend::{Error, Placed, Result, Upload};
@@ -33,8 +34,8 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes};
 use std::io::{self, Write};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Octets gathered before they are written.
 const BUFFER_OCTETS: usize = 65_536;
@@ -63,7 +64,7 @@ impl Drop for Incoming {
 }
 
 /// Removes a file that is not wanted any more.
-fn discard(path: &std::path::Path) {
+fn discard(path: &Path) {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             noted("remove an unfinished message", path, &error);
@@ -225,18 +226,24 @@ impl Drop for MaildirUpload {
 /// # Errors
 /// As [`OpenMailbox::place_all`].
 pub(super) fn deliver(target: &OpenMailbox, uploads: Vec<Box<dyn Upload>>) -> Result<Placed> {
+    let uploads: Vec<Box<MaildirUpload>> = uploads
+        .into_iter()
+        .map(|upload| upload.into_any().downcast().map_err(drop))
+        .collect::<std::result::Result<_, ()>>()
+        .or(Err(Error::Unavailable))?;
+    let is_elsewhere = |mailbox| !std::ptr::eq(Arc::as_ptr(mailbox), target);
+    if uploads.iter().any(|upload| is_elsewhere(&upload.mailbox)) {
+        return Err(Error::NonExistent);
+    }
+    let syncs: Vec<OneSync<'_>> = uploads
+        .iter()
+        .map(|upload| -> OneSync<'_> { Box::new(|| upload.file.sync_all()) })
+        .collect();
+    let synced = target.account.store.syncers.sync(&syncs);
+    drop(syncs);
+    synced.map_err(|error| failed("sync messages", target.spool().tmp(), &error))?;
     let mut incoming = Vec::with_capacity(uploads.len());
-    for upload in uploads {
-        let Ok(mut upload) = upload.into_any().downcast::<MaildirUpload>() else {
-            return Err(Error::Unavailable);
-        };
-        if !std::ptr::eq(Arc::as_ptr(&upload.mailbox), target) {
-            return Err(Error::NonExistent);
-        }
-        upload
-            .file
-            .sync_all()
-            .map_err(|error| failed("sync a message", &upload.path, &error))?;
+    for mut upload in uploads {
         let finished = upload.incoming.take().ok_or(Error::Unavailable)?;
         // the file belongs to `finished` now
         upload.path = PathBuf::new();
@@ -333,7 +340,7 @@ impl OpenMailbox {
     /// With the list locked: has files put into the mailbox, makes that durable, and gives them UIDs.
     ///
     /// # Errors
-    /// As [`OpenMailbox::place_all`]; then no UID was given, and what `put` did has to be undone.
+    /// As [`OpenMailbox::place_all`]; then no UID was told, and what `put` did has to be undone.
     pub(super) fn give_places(
         &self,
         disk: &mut Disk,
@@ -375,6 +382,23 @@ impl OpenMailbox {
                 .set_extra(&extra, like)
                 .map_err(|error| problem(&error))?;
         }
+        let uids = self.number(&mut locked, spool, arrivals)?;
+        if is_direct {
+            *joined = locked.list().map_or(0, |list| list.len());
+        }
+        Ok(Given {
+            placed: Placed { uid_validity, uids },
+            is_direct,
+        })
+    }
+
+    /// Gives UIDs to files that were put into the mailbox: durable when this returns, and so are their names.
+    fn number(
+        &self,
+        locked: &mut LockedUidList<'_>,
+        spool: &Spool,
+        arrivals: &[Arrival],
+    ) -> Result<Vec<Uid>> {
         let fields: Vec<Vec<u8>> = arrivals
             .iter()
             .map(|arrival| object_ids::field(arrival.guid.as_deref()))
@@ -387,17 +411,42 @@ impl OpenMailbox {
                 fields,
             })
             .collect();
-        let uids = locked.append(&records).map_err(|error| problem(&error))?;
-        // after the list: on most file systems that has written these names as well
-        let touches = |place| arrivals.iter().any(|arrival| arrival.place == place);
-        sync_places(spool, touches(Place::New), touches(Place::Cur))?;
-        if is_direct {
-            *joined = locked.list().map_or(0, |list| list.len());
+        let touched = [Place::New, Place::Cur]
+            .into_iter()
+            .filter(|place| arrivals.iter().any(|arrival| arrival.place == *place));
+        let directories: Vec<&Path> = touched.map(|place| spool.place(place)).collect();
+        let mut named = Ok(());
+        let uids = locked
+            .append_with(&records, |list| {
+                let synced = self.sync_with(list, &directories);
+                named = synced.names;
+                synced.list
+            })
+            .map_err(|error| failed("give UIDs to messages", spool.directory(), &error))?;
+        // the records stay: somebody may have read them, so their UIDs are not given again
+        named.map_err(|error| failed("sync the directory", spool.directory(), &error))?;
+        Ok(uids)
+    }
+
+    /// Makes the end of the list durable together with the names in these directories.
+    fn sync_with(&self, list: &File, directories: &[&Path]) -> Synced {
+        let outcome = Mutex::new(Ok(()));
+        let names = directories.iter().map(|directory| -> OneSync<'_> {
+            Box::new(|| {
+                if let Err(error) = durable::sync_dir(directory) {
+                    *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Err(error);
+                }
+                Ok(())
+            })
+        });
+        let list: OneSync<'_> = Box::new(|| list.sync_data());
+        let all: Vec<OneSync<'_>> = std::iter::once(list).chain(names).collect();
+        let list = self.account.store.syncers.sync(&all);
+        drop(all);
+        Synced {
+            list,
+            names: outcome.into_inner().unwrap_or_else(PoisonError::into_inner),
         }
-        Ok(Given {
-            placed: Placed { uid_validity, uids },
-            is_direct,
-        })
     }
 
     /// Shows connections the messages that were put into this mailbox, if there are any connections.
@@ -444,6 +493,12 @@ impl OpenMailbox {
         });
         self.signal.wake();
     }
+}
+
+/// What came of syncing the list and the names of files.
+struct Synced {
+    list: io::Result<()>,
+    names: io::Result<()>,
 }
 
 /// UIDs that were given.

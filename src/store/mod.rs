@@ -62,6 +62,7 @@ mod spool;
 mod status;
 mod subscriptions;
 mod sync;
+mod syncers;
 mod template;
 mod transfer;
 mod uid_validity;
@@ -85,6 +86,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
+use syncers::Syncers;
 use watch::Watcher;
 
 /// What can be set of a store.
@@ -156,6 +158,7 @@ struct StoreState {
     kept: Kept,
     notes: NoteCache,
     helpers: Helpers,
+    syncers: Syncers,
     fresh: Fresh,
     index: Option<Arc<dyn Index>>,
 }
@@ -181,6 +184,7 @@ impl Store {
                 kept: Kept::new(settings.kept_messages),
                 notes: NoteCache::new(settings.notes_octets),
                 helpers: Helpers::default(),
+                syncers: Syncers::default(),
                 fresh: Fresh::default(),
                 index,
                 settings,

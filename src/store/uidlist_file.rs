@@ -422,6 +422,18 @@ impl LockedUidList<'_> {
     /// [`io::ErrorKind::NotFound`] if there is no list, [`io::ErrorKind::QuotaExceeded`] if no UID is left, and what the system says; then
     /// no UID was given.
     pub(super) fn append(&mut self, records: &[NewRecord<'_>]) -> io::Result<Vec<Uid>> {
+        self.append_with(records, File::sync_data)
+    }
+
+    /// As [`LockedUidList::append`], where `sync` makes what was added to the file durable, and whatever else has to be.
+    ///
+    /// # Errors
+    /// As [`LockedUidList::append`], and what `sync` says.
+    pub(super) fn append_with(
+        &mut self,
+        records: &[NewRecord<'_>],
+        sync: impl FnOnce(&File) -> io::Result<()>,
+    ) -> io::Result<Vec<Uid>> {
         let list = self.file.list.as_ref().ok_or(io::ErrorKind::NotFound)?;
         if list.version() != 3 {
             self.rewrite(|_| Edit::Keep)?;
@@ -431,7 +443,7 @@ impl LockedUidList<'_> {
             .lines_for(records)
             .ok_or(io::ErrorKind::QuotaExceeded)?;
         self.lock.touch()?;
-        durable::append(&self.file.path, &lines)?;
+        durable::append_with(&self.file.path, &lines, sync)?;
         self.file.look()?;
         if self.file.list().is_some_and(|list| list.has_row(&uids)) {
             Ok(uids)
