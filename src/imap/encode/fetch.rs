@@ -171,13 +171,10 @@ impl<'a> FetchWriter<'a> {
         push_number(number, self.out);
     }
 
-    /// `{n}`, after [`FetchWriter::item`]; exactly so many octets without NUL must be appended next. `""` if there are none.
+    /// `{n}`, after [`FetchWriter::item`]; exactly so many octets without NUL must be appended next. `{0}` if there are none: getmail 6 and
+    /// OfflineIMAP, which read by Python's imaplib, stumble over `""`.
     pub(crate) fn literal(&mut self, octets: u64) {
-        if octets == 0 {
-            self.out.extend_from_slice(b"\"\"");
-        } else {
-            push_literal_header(octets, self.out);
-        }
+        push_literal_header(octets, self.out);
     }
 
     /// `~{n}`, after [`FetchWriter::item`]; exactly so many octets must be appended next (RFC 3516 §7).

@@ -524,7 +524,7 @@ fn literals() {
     FetchWriter::resume(&mut out).finish();
     assert_eq!(
         out,
-        b"* 1 FETCH (RFC822 {2}\r\nab RFC822.TEXT \"\" RFC822.HEADER ~{1}\r\n\0)\r\n"
+        b"* 1 FETCH (RFC822 {2}\r\nab RFC822.TEXT {0}\r\n RFC822.HEADER ~{1}\r\n\0)\r\n"
     );
 }
 
