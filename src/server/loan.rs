@@ -66,11 +66,17 @@ impl Loan {
         };
         let is_all = stream.send_at_once(output);
         *sends = sends.saturating_add(u32::from(is_all));
+        if !is_all {
+            // whatever was said now would come to stand within what was sent in part
+            work.while_working.clear();
+            work.if_stuck.clear();
+            return false;
+        }
         match next {
-            Step::Write => is_all,
+            Step::Write => true,
             Step::Work(next) if next.place == work.place && next.account == work.account => {
                 *work = next.clone();
-                is_all
+                true
             }
             Step::Work(_)
             | Step::Wait(_)
@@ -98,7 +104,7 @@ mod tests {
             place: Path::new(place).into(),
             account: "anna".into(),
             if_stuck: place.as_bytes().to_vec(),
-            while_working: Vec::new(),
+            while_working: b"still at it".to_vec(),
         }
     }
 
@@ -134,13 +140,20 @@ mod tests {
             output.extend_from_slice(&run[..7]);
             output.push(run[7..].to_vec());
         }
-        assert!(!loan.send(&mut output, &Step::Write));
+        assert!(!loan.send(&mut output, &Step::Work(work("one"))));
         let sent = expected.len() - output.len();
         assert!(0 < sent && sent < expected.len());
         assert_eq!(output.into_octets(), expected[sent..]);
         let mut heard = vec![0; sent];
         client.read_exact(&mut heard).await.unwrap();
         assert_eq!(heard, expected[..sent]);
+        // nothing may be said before the rest
+        let Work {
+            if_stuck,
+            while_working,
+            ..
+        } = loan.take_back().work;
+        assert_eq!((if_stuck, while_working), (Vec::new(), Vec::new()));
     }
 
     #[tokio::test]
