@@ -342,6 +342,10 @@ impl Folders {
     fn put_in_place(&self, prepared: &Path, target: &Path, like: &Ownership) -> io::Result<()> {
         let above = target.parent().unwrap_or(&self.root);
         make_above(above, like)?;
+        if is_mailbox(target) {
+            // somebody else made it meanwhile
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         if !target.is_dir() {
             return match durable::rename_synced(prepared, target) {
                 Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {

@@ -49,6 +49,24 @@ const NAMES: [&str; 13] = [
 ];
 
 #[test]
+fn of_two_who_make_a_mailbox_at_once_one_hears_that_it_exists() {
+    for layout in LAYOUTS {
+        for text in ["Sent", "Work/a"] {
+            let (_directory, folders, like) = account(layout);
+            create(&folders, "Work/a/b", &like).unwrap();
+            let mut first = None;
+            let second = folders.create(&name(text), &like, |directory| {
+                first = Some(create(&folders, text, &like)?);
+                fs::write(directory.join("prepared"), "by the second")
+            });
+            assert_eq!(second.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+            let kept = fs::read(first.unwrap().join("prepared")).unwrap();
+            assert_eq!(kept, b"", "{layout:?} {text}");
+        }
+    }
+}
+
+#[test]
 fn any_name_is_made_found_listed_renamed_and_removed() {
     for layout in LAYOUTS {
         let (_directory, folders, like) = account(layout);
