@@ -127,14 +127,23 @@ impl OpenMailbox {
         Ok(size)
     }
 
+    /// True if name or list tell a size with CRLF, believed or not.
+    pub(super) fn is_size_told(&self, uid: Uid) -> bool {
+        let is_recorded = || self.recorded_sizes(uid)?.crlf;
+        self.is_named(uid) || is_recorded().is_some()
+    }
+
+    /// True if the name tells a size with CRLF.
+    fn is_named(&self, uid: Uid) -> bool {
+        let files = self.files();
+        let name = files.position(uid).map(|at| files.name(at));
+        name.and_then(FileName::parse)
+            .is_some_and(|name| name.crlf_size().is_some())
+    }
+
     /// Sizes in the list, which has them for names that do not. Asked for only where the name has none.
     fn recorded_sizes(&self, uid: Uid) -> Option<Told> {
-        let is_named = {
-            let files = self.files();
-            let at = files.position(uid)?;
-            FileName::parse(files.name(at)).is_some_and(|name| name.crlf_size().is_some())
-        };
-        if is_named {
+        if self.is_named(uid) {
             return None;
         }
         let disk = self.disk().ok()?;

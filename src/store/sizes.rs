@@ -3,10 +3,12 @@
 //! What is not known is noted in the index, or measured side by side and noted then.
 
 use super::open_mailbox::OpenMailbox;
-use crate::mailbox::backend::Result;
+use crate::mailbox::backend::{Extent, Result};
 use crate::mailbox::id::Uid;
 use crate::mailbox::notes::{self, Kind, PageNumber, Row};
+use crate::message::lines::CrlfState;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 /// How many messages a thread measures at a time.
 const MEASURED_AT_ONCE: usize = 8;
@@ -54,10 +56,13 @@ impl OpenMailbox {
 
     /// Measures messages side by side, and notes their sizes.
     fn measure_many(&self, uids: &[Uid]) -> Vec<Result<u64>> {
+        let counted = self.count_many(uids);
         let mut sizes: Vec<Option<Result<u64>>> = vec![None; uids.len()];
         let helpers = &self.account.store.helpers;
         helpers.fill(&mut sizes, MEASURED_AT_ONCE, &|at| {
-            uids.get(at).map(|uid| self.crlf_size(*uid))
+            let counted = counted.get(at).and_then(OnceLock::get);
+            let uid = uids.get(at)?;
+            Some(counted.map_or_else(|| self.crlf_size(*uid), |octets| Ok(*octets)))
         });
         let sizes: Vec<Result<u64>> = sizes.into_iter().flatten().collect();
         let mut found = BTreeMap::<PageNumber, Vec<Row>>::new();
@@ -67,10 +72,35 @@ impl OpenMailbox {
                 found.entry(PageNumber::of(*uid)).or_default().push(row);
             }
         }
+        let mut messages = self.write();
+        for (uid, octets) in uids.iter().zip(&counted) {
+            if let Some(octets) = octets.get() {
+                messages.set_size(*uid, *octets);
+            }
+        }
+        drop(messages);
         if !found.is_empty() {
             let rows: Vec<(PageNumber, Vec<Row>)> = found.into_iter().collect();
             self.add_notes(&[Kind::Size], &rows);
         }
         sizes
+    }
+
+    /// Counts the octets of messages whose sizes nothing tells, as far as they are read as a whole.
+    fn count_many(&self, uids: &[Uid]) -> Vec<OnceLock<u64>> {
+        let counted: Vec<OnceLock<u64>> = uids.iter().map(|_| OnceLock::new()).collect();
+        let (places, untold): (Vec<&OnceLock<u64>>, Vec<Uid>) = (counted.iter().zip(uids))
+            .filter(|(_, uid)| !self.is_size_told(**uid))
+            .unzip();
+        self.read_many(&untold, Extent::Small, &|at, reading| {
+            if let (Some(place), Ok(reading)) = (places.get(at), reading)
+                && reading.is_whole()
+            {
+                let mut count = CrlfState::default();
+                count.feed(reading.octets);
+                place.get_or_init(|| count.octets());
+            }
+        });
+        counted
     }
 }

@@ -141,6 +141,48 @@ fn a_damaged_one_is_told_as_such_and_costs_itself_only() {
 }
 
 #[test]
+fn sizes_measured_together_are_those_measured_one_by_one() {
+    let spool = Spool::new();
+    let (sound, large) = (message(10), vec![b'\n'; 3 << 20]);
+    let (stored, wire) = (sound.len(), crlf_octets(&sound));
+    let file = gzip(&sound);
+    let files: [(String, &[u8], u64); 7] = [
+        ("1.a.host:2,S".to_owned(), &sound, wire),
+        (
+            format!("2.a.host,S={stored},W={}:2,S", wire + 1),
+            &sound,
+            wire + 1,
+        ),
+        (format!("3.a.host,S=1,W={}:2,S", wire + 1), &sound, wire),
+        ("4.a.host:2,S".to_owned(), &file, wire),
+        (
+            format!("5.a.host,S={stored},W={}:2,S", wire + 1),
+            &file,
+            wire + 1,
+        ),
+        (
+            "6.a.host:2,S".to_owned(),
+            &file[..file.len() - 9],
+            file.len() as u64 - 9,
+        ),
+        ("7.a.host:2,S".to_owned(), &large, 6 << 20),
+    ];
+    for (file_name, octets, _) in &files {
+        put(&spool, file_name, octets);
+    }
+    // without an index nothing is noted for the second one
+    let (together, single) = (spool.account_without_index(), spool.account_without_index());
+    let inbox = together.open(&name("INBOX"), Intake::Take).unwrap();
+    let all: Vec<_> = (1..=7).map(uid).collect();
+    let sizes = inbox.sizes(&all);
+    let inbox = single.open(&name("INBOX"), Intake::Take).unwrap();
+    for ((uid, size), (file_name, _, expected)) in all.iter().zip(sizes).zip(&files) {
+        assert_eq!(size, Ok(*expected), "{file_name}");
+        assert_eq!(inbox.size(*uid), Ok(*expected), "{file_name}");
+    }
+}
+
+#[test]
 fn nobody_can_append_what_would_be_read_otherwise() {
     let spool = Spool::new();
     let account = spool.account();
