@@ -16,6 +16,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fmt;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -234,7 +235,10 @@ impl Watcher {
             Some(first) => match std::fs::metadata(first) {
                 Ok(about) => self.add(about.dev(), signal, places),
                 Err(error) => {
-                    failure::noted("look at the mailbox to watch it", first, &error);
+                    // one that was deleted or renamed meanwhile is no trouble: the next look tells
+                    if error.kind() != io::ErrorKind::NotFound {
+                        failure::noted("look at the mailbox to watch it", first, &error);
+                    }
                     false
                 }
             },
@@ -263,7 +267,9 @@ impl Watcher {
                 .unwrap_or_else(PoisonError::into_inner)
                 .insert(directory.clone(), Arc::downgrade(signal));
             if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
-                self.warn(directory, &error);
+                if !is_gone(&error) {
+                    self.warn(directory, &error);
+                }
                 self.forget(watcher, places, &Arc::downgrade(signal));
                 return false;
             }
@@ -349,6 +355,15 @@ impl Watcher {
                 "watch_failed"
             );
         }
+    }
+}
+
+/// True if there is no such directory (any more).
+fn is_gone(error: &notify::Error) -> bool {
+    match &error.kind {
+        notify::ErrorKind::PathNotFound => true,
+        notify::ErrorKind::Io(error) => error.kind() == io::ErrorKind::NotFound,
+        _ => false,
     }
 }
 
@@ -582,7 +597,6 @@ pub(super) fn channel_waker() -> (Waker, std::sync::mpsc::Receiver<()>) {
 mod tests {
     use super::*;
     use std::fs;
-    use std::io;
 
     const LONG: Duration = Duration::from_secs(20);
 

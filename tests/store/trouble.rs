@@ -6,6 +6,7 @@ use restante::mailbox::backend::{Error, Intake, Mailbox};
 use restante::mailbox::flag::SystemFlag;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Puts a named pipe in a file's place.
 fn pipe(path: &Path) {
@@ -80,6 +81,19 @@ fn a_mailbox_taken_away_is_logged_once_for_all_its_messages() {
     fs::rename(spool.path("cur"), spool.path("away")).unwrap();
     let log = logged(|| read_all(&*inbox));
     assert_eq!(log.matches("storage_failed").count(), 1, "{log}");
+}
+
+#[test]
+fn a_mailbox_that_went_before_it_was_watched_is_no_trouble() {
+    for gone in [".Box", ".Box/new", ".Box/cur"] {
+        let spool = Spool::new();
+        let account = spool.account();
+        account.create(&name("Box"), &[]).unwrap();
+        let mailbox = account.open(&name("Box"), Intake::Look).unwrap();
+        fs::remove_dir_all(spool.path(gone)).unwrap();
+        let log = logged(|| drop(mailbox.watch(Arc::new(|| {}))));
+        assert_eq!(log, "", "{gone}");
+    }
 }
 
 #[test]
