@@ -3,6 +3,7 @@
 use super::clock;
 use super::compressed::Unreadable;
 use crate::mailbox::backend::Error;
+use rustix::io::Errno;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,6 +90,9 @@ fn advice(cause: &io::Error) -> &'static str {
         }
         None => {}
     }
+    if let Some(Errno::MFILE | Errno::NFILE) = Errno::from_io_error(cause) {
+        return "raise LimitNOFILE of the service, or lower limits.connections";
+    }
     match cause.kind() {
         ErrorKind::StorageFull => "make room on the volume",
         ErrorKind::QuotaExceeded => "raise the file system's quota of the spool's owner",
@@ -128,6 +132,15 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn advises_more_files_where_they_are_too_few() {
+        for errno in [Errno::MFILE, Errno::NFILE] {
+            assert!(advice(&io::Error::from(errno)).contains("LimitNOFILE"));
+        }
+        assert!(!advice(&io::Error::from(Errno::IO)).contains("LimitNOFILE"));
+    }
+
     #[test]
     fn tells_what_is_damaged_from_what_is_another_servers() {
         for (why, is_damage) in [
