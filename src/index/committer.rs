@@ -62,12 +62,18 @@ impl Committer {
         self.push(slot, |turns, slot| turns.ends.push_back((end, slot)))
     }
 
-    /// Lets a database that was opened now rest once nobody has used it for a while. Without a thread to do it, it stays open.
-    pub(super) fn let_rest(&self, slot: &Arc<Mutex<Slot>>) {
+    /// Lets a database that was opened now rest once nobody has used it for a while; false if there is no thread to do it.
+    pub(super) fn let_rest(&self, slot: &Arc<Mutex<Slot>>) -> bool {
         let at = now().checked_add(REST_AFTER);
         self.push(slot, |turns, slot| {
             turns.rests.extend(at.map(|at| (at, slot)));
-        });
+        })
+    }
+
+    /// How many databases may rest later.
+    #[cfg(test)]
+    pub(super) fn rests(&self) -> usize {
+        self.shared.lock().rests.len()
     }
 
     /// Adds something to do; false if there is no thread to do it.

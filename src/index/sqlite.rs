@@ -8,8 +8,8 @@
 //!   inode. A record that is damaged is begun anew alone.
 //! - A database that cannot be used (locked for long, no room, no permission) is left alone for `RETRY_AFTER`; the server goes on
 //!   from memory.
-//! - Few are open at a time (`MAX_OPEN`), and one that nobody has used for `REST_AFTER` *rests*: it is closed without a sync and without
-//!   a word in it, as it will be used again. So an account that only waits costs neither memory nor files.
+//! - Few are open at a time (`MAX_OPEN`), and one that nobody has used for `REST_AFTER`, or that was opened long before others, *rests*: it is
+//!   closed without a sync and without a word in it, as it will be used again. So an account that only waits costs neither memory nor files.
 
 use super::codec::{NOTHING, Reader, Writer, sum};
 use super::committer::Committer;
@@ -18,11 +18,12 @@ use super::record::seed;
 use super::{Change, Index, Key, Result, StatusNote, Unavailable, Version, now};
 use crate::mailbox::id::ModSeq;
 use crate::mailbox::notes::{Page, PageId};
+use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// How long a database that could not be used is left alone.
@@ -34,8 +35,20 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Time without use after which a database rests: longer than the pauses between the commands of one synchronisation.
 pub(super) const REST_AFTER: Duration = Duration::from_secs(1);
 
-/// Most databases open at a time: two files and some 200 KiB each.
-const MAX_OPEN: usize = 256;
+/// Databases that may be open without being used: two files and some 200 KiB each, which the allocator does not give back.
+const FEW_OPEN: usize = 16;
+
+/// Time without use after which a database may rest where more are open: some pauses of a client that is at work are shorter.
+const SOON: Duration = Duration::from_millis(20);
+
+/// Most databases open at a time, those in use apart.
+pub(super) const MAX_OPEN: usize = 256;
+
+/// How many databases are looked at for each that is opened: two, so that they become fewer again.
+const LOOKED_AT: usize = 2;
+
+/// Most databases that are open or rest; others are closed in order, which syncs.
+const MAX_KNOWN: usize = 1024;
 
 /// Longest readable part of a database's name, in octets.
 const MAX_NAME_OCTETS: usize = 100;
@@ -45,7 +58,9 @@ const MAX_NAME_OCTETS: usize = 100;
 pub struct Databases {
     directory: PathBuf,
     /// By the sum over the account's place, the one used last at the end.
-    open: Mutex<Vec<(u64, Arc<Mutex<Slot>>)>>,
+    known: Mutex<Vec<(u64, Arc<Mutex<Slot>>)>>,
+    /// Those that were opened last, the latest at the end; some may rest already.
+    opened: Mutex<VecDeque<Weak<Mutex<Slot>>>>,
     committer: Committer,
     /// When trouble was told last.
     told: Mutex<Option<Instant>>,
@@ -61,6 +76,8 @@ pub(super) struct Slot {
     used_at: Instant,
     /// It rests, and is to be closed in order yet.
     is_dirty: bool,
+    /// The committer comes to see whether it may rest.
+    is_awaited: bool,
 }
 
 impl Databases {
@@ -72,7 +89,8 @@ impl Databases {
         make_directory(directory)?;
         Ok(Self {
             directory: directory.to_owned(),
-            open: Mutex::default(),
+            known: Mutex::default(),
+            opened: Mutex::default(),
             committer: Committer::default(),
             told: Mutex::default(),
         })
@@ -80,8 +98,8 @@ impl Databases {
 
     /// Closes all databases in order, for the end of the process. What somebody is still at is closed when that ends.
     pub fn close(&self) {
-        let open = std::mem::take(&mut *lock(&self.open));
-        drop(open);
+        let known = std::mem::take(&mut *lock(&self.known));
+        drop(known);
         self.committer.stop();
     }
 
@@ -104,11 +122,11 @@ impl Databases {
     /// The slot of an account. Those used longest ago are let go.
     pub(super) fn slot(&self, account: &Path) -> Arc<Mutex<Slot>> {
         let id = sum(NOTHING, account.as_os_str().as_bytes());
-        let mut open = lock(&self.open);
-        if let Some(at) = open.iter().rposition(|(known, _)| *known == id) {
-            let used = open.remove(at);
+        let mut known = lock(&self.known);
+        if let Some(at) = known.iter().rposition(|(known, _)| *known == id) {
+            let used = known.remove(at);
             let slot = Arc::clone(&used.1);
-            open.push(used);
+            known.push(used);
             return slot;
         }
         let slot = Arc::new(Mutex::new(Slot {
@@ -117,13 +135,48 @@ impl Databases {
             retry_at: None,
             used_at: now(),
             is_dirty: false,
+            is_awaited: false,
         }));
-        let let_go = (open.len() >= MAX_OPEN).then(|| open.remove(0));
-        open.push((id, Arc::clone(&slot)));
-        drop(open);
+        let let_go = (known.len() >= MAX_KNOWN).then(|| known.remove(0));
+        known.push((id, Arc::clone(&slot)));
+        drop(known);
         // closed without the lock, since that syncs
         drop(let_go);
         slot
+    }
+
+    /// How many databases are looked after, so that they rest when nobody uses them.
+    #[cfg(test)]
+    pub(super) fn rests(&self) -> usize {
+        self.committer.rests()
+    }
+
+    /// A database is about to be opened: if many are, those opened longest ago rest, unless somebody uses them.
+    fn make_room(&self, opening: &Arc<Mutex<Slot>>) {
+        let now = now();
+        lock(&self.opened).push_back(Arc::downgrade(opening));
+        for _ in 0..LOOKED_AT {
+            let mut opened = lock(&self.opened);
+            let are_too_many = opened.len() > MAX_OPEN;
+            let first = (opened.len() > FEW_OPEN).then(|| opened.pop_front());
+            drop(opened);
+            let Some(first) = first.flatten().and_then(|slot| slot.upgrade()) else {
+                continue;
+            };
+            let is_used = match first.try_lock() {
+                Ok(mut slot) => {
+                    let is_used = slot.is_used(SOON, now) && !are_too_many;
+                    if !is_used {
+                        slot.rest_now();
+                    }
+                    is_used
+                }
+                Err(_) => true,
+            };
+            if is_used {
+                lock(&self.opened).push_back(Arc::downgrade(&first));
+            }
+        }
     }
 
     /// Runs work on an account's database; a second time if it was damaged and had to be begun anew.
@@ -140,7 +193,8 @@ impl Databases {
         slot.retry_at = None;
         slot.used_at = now();
         if slot.database.is_none() {
-            self.committer.let_rest(&shared);
+            self.make_room(&shared);
+            slot.is_awaited = slot.is_awaited || self.committer.let_rest(&shared);
         }
         for is_last in [false, true] {
             let before = slot.turn_ends();
@@ -235,15 +289,26 @@ impl Slot {
     /// Lets the database rest if it was not used for long enough; when to look again if it was. One whose last writer may have been killed
     /// stays open, as it knows which of its mailboxes are in doubt.
     pub(super) fn rest(&mut self, now: Instant) -> Option<Instant> {
-        let due = self.used_at.checked_add(REST_AFTER);
-        if due.is_some_and(|due| due > now) {
-            return due;
+        if self.is_used(REST_AFTER, now) {
+            return self.used_at.checked_add(REST_AFTER);
         }
+        self.is_awaited = false;
+        self.rest_now();
+        None
+    }
+
+    /// True if the database is open and was used that short a time ago.
+    fn is_used(&self, within: Duration, now: Instant) -> bool {
+        let ago = now.saturating_duration_since(self.used_at);
+        self.database.is_some() && ago < within
+    }
+
+    /// Lets the database rest.
+    fn rest_now(&mut self) {
         self.end_turn_now();
         if let Some(database) = self.database.take_if(|database| !database.is_in_doubt()) {
             self.is_dirty |= database.rest();
         }
-        None
     }
 
     /// Removes the database if changes were lost.
