@@ -24,6 +24,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a database that could not be used is left alone.
@@ -49,6 +50,9 @@ const LOOKED_AT: usize = 2;
 
 /// Most databases that are open or rest; others are closed in order, which syncs.
 const MAX_KNOWN: usize = 1024;
+
+/// How many threads close databases at the end, most of the time of which is waiting for the disk.
+const CLOSERS: usize = 16;
 
 /// Longest readable part of a database's name, in octets.
 const MAX_NAME_OCTETS: usize = 100;
@@ -98,8 +102,18 @@ impl Databases {
 
     /// Closes all databases in order, for the end of the process. What somebody is still at is closed when that ends.
     pub fn close(&self) {
-        let known = std::mem::take(&mut *lock(&self.known));
-        drop(known);
+        let mut known = std::mem::take(&mut *lock(&self.known));
+        let share = known.len().div_ceil(CLOSERS);
+        thread::scope(|scope| {
+            while !known.is_empty() {
+                let part = known.split_off(known.len().saturating_sub(share));
+                // without a thread it is done here
+                let closer = thread::Builder::new().spawn_scoped(scope, move || drop(part));
+                if let Err(error) = closer {
+                    tracing::debug!(%error, "index_thread_refused");
+                }
+            }
+        });
         self.committer.stop();
     }
 
