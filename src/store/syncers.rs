@@ -142,6 +142,9 @@ mod tests {
                 let all: Vec<OneSync<'_>> = (0..=THREADS).map(hang).collect();
                 syncers.sync(&all).unwrap();
             });
+            while syncers.at_work.load(Ordering::Acquire) < THREADS {
+                std::thread::yield_now();
+            }
             let quick: [OneSync<'_>; 2] = [Box::new(|| Ok(())), Box::new(|| Ok(()))];
             syncers.sync(&quick).unwrap();
             hung.wait();
