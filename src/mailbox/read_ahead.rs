@@ -40,7 +40,10 @@ pub(crate) enum Outcome<T> {
 }
 
 /// What is made of a message, by any thread.
-type Make<T> = dyn Fn(Uid, Reading<'_>) -> T + Send + Sync;
+type Make<T> = dyn Fn(Uid, Reading<'_>) -> Weighed<T> + Send + Sync;
+
+/// Something, and how many octets of memory it takes.
+pub(crate) type Weighed<T> = (T, u64);
 
 /// The messages, as those who read see them.
 struct Line<T> {
@@ -59,7 +62,7 @@ struct State<T> {
     taken: usize,
     /// The next ones, as far as anybody has begun to read them.
     begun: VecDeque<Option<Done<T>>>,
-    /// How many octets of them were read.
+    /// How many octets of memory they take.
     octets: u64,
     /// How many are to be read ahead.
     wanted: u64,
@@ -92,7 +95,7 @@ impl<T: Send + 'static> ReadAhead<T> {
         mailbox: Arc<dyn Mailbox>,
         uids: Vec<Uid>,
         extent: Extent,
-        make: impl Fn(Uid, Reading<'_>) -> T + Send + Sync + 'static,
+        make: impl Fn(Uid, Reading<'_>) -> Weighed<T> + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(Line {
             mailbox,
@@ -157,8 +160,8 @@ impl<T: Send + 'static> ReadAhead<T> {
             let mut state = self.0.lock();
             state.wanted = wanted;
             let left = self.0.uids.len() - state.taken - state.begun.len();
-            let is_enough = state.octets > wanted.saturating_mul(HELPERS_SHARE) / 2;
-            if wanted == 0 || state.is_helped || is_enough || left < WORTH_A_HELPER {
+            let is_over = state.is_helped || state.panic.is_some();
+            if wanted == 0 || is_over || state.is_half_full() || left < WORTH_A_HELPER {
                 return;
             }
             state.is_helped = true;
@@ -212,7 +215,7 @@ impl<T: Send> Line<T> {
             let uid = self
                 .uids
                 .get(at)
-                .filter(|_| state.goes_on(who, is_room()))?;
+                .filter(|_| state.goes_on(who, share_of_helper()))?;
             state.begun.push_back(None);
             Some((at, *uid))
         };
@@ -226,8 +229,9 @@ impl<T: Send> Line<T> {
                 Err(error) => Outcome::Failed(error),
                 Ok(reading) if self.extent == Extent::Small && !reading.is_whole() => Outcome::Left,
                 Ok(reading) => {
-                    octets = reading.octets.len() as u64;
-                    Outcome::Made((self.make)(*uid, reading))
+                    let (made, weight) = (self.make)(*uid, reading);
+                    octets = weight;
+                    Outcome::Made(made)
                 }
             };
             if self.lock().put(at, Done { octets, outcome }) {
@@ -256,15 +260,18 @@ impl<T: Send> Line<T> {
     fn leave(&self, panic: Option<Box<dyn Any + Send>>) {
         let mut state = self.lock();
         state.is_helped = false;
-        state.panic = panic;
+        if panic.is_some() {
+            state.panic = panic;
+        }
         drop(state);
         self.is_ready.notify_one();
     }
 }
 
-/// True if not too much lies ready over all clients.
-fn is_room() -> bool {
-    OCTETS.load(Ordering::Relaxed) < MAX_OCTETS
+/// How many times as much as is wanted a helper reads ahead.
+fn share_of_helper() -> u64 {
+    let is_room = OCTETS.load(Ordering::Relaxed) < MAX_OCTETS;
+    if is_room { HELPERS_SHARE } else { 1 }
 }
 
 impl<T> State<T> {
@@ -277,11 +284,17 @@ impl<T> State<T> {
         self.octets >= self.wanted.saturating_mul(share) || self.begun.len() >= MAX_MESSAGES
     }
 
+    /// True if so much is ready that a helper that left need not come back yet.
+    fn is_half_full(&self) -> bool {
+        let share = share_of_helper();
+        self.octets > self.wanted.saturating_mul(share) / 2 || self.begun.len() > MAX_MESSAGES / 2
+    }
+
     /// True if a thread shall read one more.
-    fn goes_on(&self, who: Who, is_room: bool) -> bool {
+    fn goes_on(&self, who: Who, share_of_helper: u64) -> bool {
         let share = match who {
-            Who::Helper if is_room => HELPERS_SHARE,
-            Who::Helper | Who::Owner => 1,
+            Who::Helper => share_of_helper,
+            Who::Owner => 1,
         };
         let is_full = self.is_full(share);
         match who {
@@ -329,8 +342,9 @@ mod tests {
     }
 
     /// What is made of a message: its size.
-    fn size(_: Uid, reading: Reading<'_>) -> u64 {
-        reading.octets.len() as u64
+    fn size(_: Uid, reading: Reading<'_>) -> Weighed<u64> {
+        let octets = reading.octets.len() as u64;
+        (octets, octets)
     }
 
     /// Returns when no helper reads any more.
@@ -405,7 +419,7 @@ mod tests {
         }
         assert!(ahead.take(1000).is_some());
         without_helper(&ahead);
-        assert!(ready(&ahead) >= most - 2);
+        assert!(ready(&ahead) >= most - 3);
     }
 
     #[test]
@@ -421,6 +435,7 @@ mod tests {
         let ahead = ReadAhead::new(mailbox, uids, Extent::Small, move |_, _| {
             count.fetch_add(1, Ordering::Relaxed);
             drop(gate.lock().unwrap());
+            ((), 0)
         });
         let held = hang.lock().unwrap();
         assert_eq!(ahead.take_ready(1_000_000), None);
@@ -438,15 +453,38 @@ mod tests {
 
     #[test]
     fn a_panic_of_the_helper_is_one_of_the_owner() {
-        let memory = Memory::new();
-        memory.have_helpers();
-        let (mailbox, uids) = mailbox(&memory, &[100; 20]);
-        let bad = uids[15];
-        let ahead = ReadAhead::new(mailbox, uids, Extent::Small, move |uid, _| {
-            assert_ne!(uid, bad, "this one cannot be read");
-        });
-        let take_all = || while ahead.take(1_000_000).is_some() {};
-        assert!(catch_unwind(AssertUnwindSafe(take_all)).is_err());
+        for waits in [false, true] {
+            let memory = Memory::new();
+            memory.have_helpers();
+            let (mailbox, uids) = mailbox(&memory, &[100; 200]);
+            let bad = uids[15];
+            let ahead = ReadAhead::new(mailbox, uids, Extent::Small, move |uid, _| {
+                assert_ne!(uid, bad, "this one cannot be read");
+                ((), 100)
+            });
+            // those before it are taken as they come, and help is asked for again and again
+            let take_all = || {
+                for _ in 0..200 {
+                    if waits {
+                        without_helper(&ahead);
+                    }
+                    let ready = ahead.take_ready(1_000_000);
+                    assert!(ready.or_else(|| ahead.take(1_000_000)).is_some());
+                }
+            };
+            assert!(catch_unwind(AssertUnwindSafe(take_all)).is_err());
+            assert!(ahead.0.lock().taken <= 15);
+        }
+    }
+
+    #[test]
+    fn what_was_made_is_weighed_not_what_was_read() {
+        let (mailbox, uids) = mailbox(&Memory::new(), &[100; 20]);
+        let make = |_, _: Reading<'_>| ((), 1000);
+        let ahead = ReadAhead::new(mailbox, uids, Extent::Small, make);
+        assert!(ahead.take(2001).is_some());
+        assert_eq!(ready(&ahead), 2);
+        assert_eq!(ahead.0.lock().octets, 2000);
     }
 
     #[test]
@@ -460,8 +498,8 @@ mod tests {
             is_over: false,
             panic: None,
         };
-        assert!(state.goes_on(Who::Helper, true));
-        assert!(!state.goes_on(Who::Helper, false));
+        assert!(state.goes_on(Who::Helper, HELPERS_SHARE));
+        assert!(!state.goes_on(Who::Helper, 1));
         // what is not counted was not put there
         state.octets = 0;
     }

@@ -77,7 +77,11 @@ impl Line {
             .map(|(number, entry)| (number, entry.uid))
             .take(most)
             .unzip();
-        let make = |_, reading: Reading<'_>| Ready::of(reading);
+        let make = |_, reading: Reading<'_>| {
+            let ready = Ready::of(reading);
+            let weight = ready.text.len() as u64;
+            (ready, weight)
+        };
         Self {
             numbers,
             reads: ReadAhead::new(Arc::clone(mailbox), uids, Extent::Small, make),

@@ -140,6 +140,8 @@ impl Connection {
                         }
                         next => {
                             self.write(piece).await?;
+                            // it takes what it asked for, or is noticed at one of the next pieces
+                            self.seat.handle.heard();
                             next
                         }
                     }
@@ -274,12 +276,13 @@ impl Connection {
         if octets.is_empty() && !self.stream.is_unflushed() {
             return Ok(());
         }
-        if octets.len() <= HIGH_WATER_OCTETS || !self.stream.is_compressed() {
+        if octets.is_empty() || !self.stream.is_compressed() {
             return self.write_piece(octets).await;
         }
-        // others have their turn between two pieces
+        // compressing takes long, and others have their turn between two pieces
         for piece in octets.into_octets().chunks(HIGH_WATER_OCTETS) {
             self.write_piece(piece.to_vec().into()).await?;
+            tokio::task::yield_now().await;
         }
         Ok(())
     }
@@ -299,8 +302,8 @@ impl Connection {
         loop {
             let count = tokio::select! {
                 biased;
-                sent = self.stream.send(&rest) => sent?,
                 reason = order_where(&handle, cutting) => return Err(End::Interrupted(reason)),
+                sent = self.stream.send(&rest) => sent?,
                 () = sleep(patience) => return Err(End::NotReading),
             };
             if count == 0 {

@@ -73,7 +73,12 @@ impl Loan {
             return false;
         }
         match next {
-            Step::Write => true,
+            // what was sent may end within an answer
+            Step::Write => {
+                work.while_working.clear();
+                work.if_stuck.clear();
+                true
+            }
             Step::Work(next) if next.place == work.place && next.account == work.account => {
                 *work = next.clone();
                 true
@@ -123,6 +128,8 @@ mod tests {
         let mut output = Output::from(b"abc".to_vec());
         assert!(loan.send(&mut output, &Step::Write));
         assert!(output.is_empty());
+        // more is to come of what may be an answer in parts
+        assert!(loan.lock().work.if_stuck.is_empty());
         assert!(loan.send(&mut b"d".to_vec().into(), &Step::Work(work("one"))));
         assert!(!loan.send(&mut b"e".to_vec().into(), &Step::Work(work("two"))));
         assert!(!loan.send(&mut b"f".to_vec().into(), &Step::Close));

@@ -53,6 +53,10 @@ impl Helpers {
     /// Leave for one of the threads, until it is dropped; none if all processors are at work. Asked for by a thread at work, so there are never
     /// more of these than threads.
     fn hire(&self) -> Option<AtWork> {
+        // a helper waits for no other: what it would do meanwhile may be of another volume
+        if rayon_core::current_thread_index().is_some() {
+            return None;
+        }
         let more = |at_work| (at_work < self.processors).then_some(at_work + 1);
         self.at_work
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)

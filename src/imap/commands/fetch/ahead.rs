@@ -37,8 +37,11 @@ impl FetchCursor {
         let ahead = self.ahead.get_or_insert_with(|| {
             let uids = self.messages.as_slice().iter().map(|(_, uid)| *uid);
             let plan = Arc::clone(&self.plan);
-            let make =
-                move |uid, reading: backend::Reading<'_>| Parts::of_reading(&plan, reading, uid);
+            let make = move |uid, reading: backend::Reading<'_>| {
+                let parts = Parts::of_reading(&plan, reading, uid);
+                let weight = parts.as_ref().map_or(0, Parts::weight);
+                (parts, weight)
+            };
             Ahead::new(Arc::clone(mailbox), uids.collect(), self.plan.extent, make)
         });
         let read = ahead.take(HIGH_WATER_OCTETS as u64)?;

@@ -71,4 +71,14 @@ impl Parts {
             ..parts
         })
     }
+
+    /// How many octets of memory it takes, small things apart.
+    pub(super) fn weight(&self) -> u64 {
+        let answers = self.answers.iter().map(|answer| match answer {
+            Answer::Octets(transfer) => transfer.left(),
+            Answer::Nil | Answer::Number(_) | Answer::UnknownEncoding => 0,
+        });
+        let message = self.message.as_ref().map_or(0, |message| message.stored());
+        answers.fold(message, u64::saturating_add)
+    }
 }
