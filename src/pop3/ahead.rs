@@ -162,6 +162,13 @@ mod tests {
     use crate::mailbox::memory::{Mail, Memory};
     use crate::pop3::maildrop::Mark;
 
+    /// Two stores, one of which has other threads to read.
+    fn memories() -> [Memory; 2] {
+        let helped = Memory::new();
+        helped.have_helpers();
+        [Memory::new(), helped]
+    }
+
     /// A maildrop with so many messages, each with its number in it, and one of them large.
     fn opened(memory: &Memory, messages: usize, large: usize) -> (Arc<dyn Mailbox>, Maildrop) {
         let mailbox = memory.inbox("anna");
@@ -196,11 +203,7 @@ mod tests {
 
     #[test]
     fn every_order_gives_the_messages_that_are_asked_for() {
-        for has_helpers in [false, true] {
-            let memory = Memory::new();
-            if has_helpers {
-                memory.have_helpers();
-            }
+        for memory in memories() {
             let (mailbox, mut maildrop) = opened(&memory, 40, 9);
             let mut ahead = Ahead::default();
             for number in [
@@ -234,11 +237,7 @@ mod tests {
 
     #[test]
     fn a_message_that_is_gone_fails_alone() {
-        for has_helpers in [false, true] {
-            let memory = Memory::new();
-            if has_helpers {
-                memory.have_helpers();
-            }
+        for memory in memories() {
             let (mailbox, maildrop) = opened(&memory, 20, 0);
             let gone = maildrop.entries()[5].uid;
             memory.inbox("anna").vanish(gone);

@@ -16,8 +16,9 @@ pub struct Output {
     runs: VecDeque<Vec<u8>>,
     /// How many octets that is.
     run_octets: usize,
+    /// Nothing of it is gone.
     text: Vec<u8>,
-    /// How many of the first octets of all are gone; they lie in the first run, or if there is none in the text.
+    /// How many of the first octets of the first run are gone.
     gone: usize,
 }
 
@@ -25,7 +26,7 @@ impl Output {
     /// How many octets there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        (self.run_octets + self.text.len()).saturating_sub(self.gone)
+        self.run_octets - self.gone + self.text.len()
     }
 
     /// True if there is nothing to be sent.
@@ -45,19 +46,25 @@ impl Output {
             self.text.extend_from_slice(&octets);
             return;
         }
+        self.end_text();
+        self.run_octets += octets.len();
+        self.runs.push_back(octets);
+    }
+
+    /// Makes the text a run.
+    fn end_text(&mut self) {
         let text = std::mem::take(&mut self.text);
-        for run in [text, octets] {
-            if !run.is_empty() {
-                self.run_octets += run.len();
-                self.runs.push_back(run);
-            }
+        if !text.is_empty() {
+            self.run_octets += text.len();
+            self.runs.push_back(text);
         }
     }
 
     /// Appends all of what another holds.
     pub fn append(&mut self, mut later: Self) {
-        let first = later.runs.front_mut().unwrap_or(&mut later.text);
-        first.drain(..later.gone);
+        if let Some(first) = later.runs.front_mut() {
+            first.drain(..later.gone);
+        }
         for run in later.runs {
             self.push(run);
         }
@@ -85,14 +92,19 @@ impl Output {
 
     /// Forgets the first octets, which were sent.
     pub fn advance(&mut self, octets: usize) {
+        if octets >= self.len() {
+            self.runs.clear();
+            self.text.clear();
+            (self.run_octets, self.gone) = (0, 0);
+            return;
+        }
+        if self.gone + octets > self.run_octets {
+            self.end_text();
+        }
         self.gone += octets;
         while let Some(run) = self.runs.pop_front_if(|run| run.len() <= self.gone) {
             self.gone -= run.len();
             self.run_octets -= run.len();
-        }
-        if self.runs.is_empty() && self.gone >= self.text.len() {
-            self.text.clear();
-            self.gone = 0;
         }
     }
 
@@ -100,8 +112,7 @@ impl Output {
     #[must_use]
     pub fn into_octets(mut self) -> Vec<u8> {
         if self.runs.is_empty() {
-            self.text.drain(..self.gone);
-            return self.text;
+            return std::mem::take(&mut self.text);
         }
         let slices: Vec<&[u8]> = self.slices().collect();
         slices.concat()

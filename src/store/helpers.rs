@@ -1,13 +1,12 @@
 //! Threads that help others to read.
 //!
 //! One for each further processor, over all mailboxes. Work is given to one only while fewer are at work than there are processors, those counted who
-//! give the work, and whoever gives it does the rest alone: so while one waits for a disk that hangs, nobody else waits for it.
+//! give the work.
 
-use rayon_core::{ThreadPool, ThreadPoolBuilder};
+use super::crew::Crew;
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// Largest buffer that is kept for others.
@@ -23,9 +22,8 @@ const MAX_AHEAD: usize = 16;
 #[derive(Debug)]
 pub(super) struct Helpers {
     processors: usize,
-    /// How many threads are at work, those that gave it and those that help.
-    at_work: Arc<AtomicUsize>,
-    pool: OnceLock<Option<ThreadPool>>,
+    /// Those who give the work count: as many are at work as there are processors.
+    crew: Crew,
     /// Buffers for the next ones who read, at most one for each processor.
     buffers: Mutex<Vec<Vec<u8>>>,
 }
@@ -36,52 +34,13 @@ impl Default for Helpers {
         let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
             processors,
-            at_work: Arc::default(),
-            pool: OnceLock::new(),
+            crew: Crew::new("reader", processors.saturating_sub(1).max(1), processors),
             buffers: Mutex::default(),
         }
     }
 }
 
 impl Helpers {
-    /// This thread is at work until that is dropped.
-    fn begin(&self) -> AtWork {
-        self.at_work.fetch_add(1, Ordering::AcqRel);
-        AtWork(Arc::clone(&self.at_work))
-    }
-
-    /// Leave for one of the threads, until it is dropped; none if all processors are at work. Asked for by a thread at work, so there are never
-    /// more of these than threads.
-    fn hire(&self) -> Option<AtWork> {
-        // a helper waits for no other: what it would do meanwhile may be of another volume
-        if rayon_core::current_thread_index().is_some() {
-            return None;
-        }
-        let more = |at_work| (at_work < self.processors).then_some(at_work + 1);
-        self.at_work
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
-            .ok()
-            .map(|_| AtWork(Arc::clone(&self.at_work)))
-    }
-
-    fn pool(&self) -> Option<&ThreadPool> {
-        let start = || {
-            ThreadPoolBuilder::new()
-                .num_threads(self.processors.saturating_sub(1).max(1))
-                .thread_name(|number| format!("reader{number}"))
-                .build()
-                .inspect_err(|error| {
-                    tracing::warn!(
-                        %error,
-                        advice = "messages are read one by one; raise the limit of threads and start anew",
-                        "readers_refused"
-                    );
-                })
-                .ok()
-        };
-        self.pool.get_or_init(start).as_ref()
-    }
-
     /// A buffer; who takes one has it to himself.
     pub(super) fn take_buffer(&self) -> Vec<u8> {
         self.buffers().pop().unwrap_or_default()
@@ -101,30 +60,15 @@ impl Helpers {
 
     /// Has work done by this thread and at most `most` others at once; it divides itself among those who do it.
     pub(super) fn side_by_side(&self, most: usize, work: &(dyn Fn() + Sync)) {
-        let _at_work = self.begin();
-        let hired: Vec<AtWork> = std::iter::from_fn(|| self.hire()).take(most).collect();
-        let Some(pool) = hired.first().and_then(|_| self.pool()) else {
-            return work();
-        };
-        let span = tracing::Span::current();
-        // each has a thread to go to at once
-        pool.in_place_scope(|scope| {
-            for helper in hired {
-                let span = &span;
-                scope.spawn(move |_| {
-                    let _hired = helper;
-                    span.in_scope(work);
-                });
-            }
-            work();
-        });
+        let _at_work = self.crew.begin();
+        self.crew.side_by_side(most, work);
     }
 
     /// Has a helper do something if one is free; false if not. What is done must not panic.
     pub(super) fn take_on(&self, work: Box<dyn FnOnce() + Send>) -> bool {
-        let _at_work = self.begin();
-        let hired = self.hire();
-        let Some((hired, pool)) = hired.and_then(|hired| Some((hired, self.pool()?))) else {
+        let _at_work = self.crew.begin();
+        let hired = self.crew.hire();
+        let Some((hired, pool)) = hired.and_then(|hired| Some((hired, self.crew.pool()?))) else {
             return false;
         };
         let span = tracing::Span::current();
@@ -168,9 +112,9 @@ impl Helpers {
         mut read: impl FnMut() -> Piece + Send,
         mut take_up: impl FnMut(Piece) -> Result<bool, Error>,
     ) -> Result<(), Error> {
-        let _at_work = self.begin();
-        let hired = self.hire();
-        let Some(pool) = hired.as_ref().and_then(|_| self.pool()) else {
+        let _at_work = self.crew.begin();
+        let hired = self.crew.hire();
+        let Some(pool) = hired.as_ref().and_then(|_| self.crew.pool()) else {
             while take_up(read())? {}
             return Ok(());
         };
@@ -187,14 +131,5 @@ impl Helpers {
             }
             Ok(())
         })
-    }
-}
-
-/// A thread at work.
-struct AtWork(Arc<AtomicUsize>);
-
-impl Drop for AtWork {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }

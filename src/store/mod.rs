@@ -25,6 +25,7 @@ mod admit;
 mod clock;
 mod compressed;
 mod courier;
+mod crew;
 mod deliver;
 mod doubles;
 #[cfg(test)]
