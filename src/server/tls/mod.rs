@@ -126,18 +126,19 @@ impl Tls {
     }
 }
 
-/// Looks at the certificate files every now and then, and whenever asked to.
+/// Looks at the certificate files at once, every now and then, and whenever asked to.
 pub(super) async fn watch(tls: Arc<Tls>, asked: Arc<Notify>) {
+    let mut is_asked = false;
     loop {
-        let is_asked = tokio::time::timeout(tls.check, asked.notified())
-            .await
-            .is_ok();
         let certificates = Arc::clone(&tls.certificates);
         // On a thread of its own: the files may lie where reading hangs.
         let look = move || certificates.refresh(super::unix_time(), is_asked);
         if tokio::task::spawn_blocking(look).await.is_err() {
             tracing::error!("certificate_check_failed");
         }
+        is_asked = tokio::time::timeout(tls.check, asked.notified())
+            .await
+            .is_ok();
     }
 }
 
