@@ -348,9 +348,10 @@ fn holds(key: &CertifiedKey, name: &ServerName<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{CertificateError, CertificateFiles, Certificates, DAY, State};
-    use crate::server::tls::provider;
+    use crate::server::tls::{Tls, TlsSettings, provider, watch};
     use std::path::Path;
     use std::sync::Arc;
+    use std::time::Duration;
 
     /// Writes a certificate for names and its key.
     fn make(directory: &Path, file: &str, names: &[&str]) -> CertificateFiles {
@@ -400,6 +401,32 @@ mod tests {
         ] {
             assert_eq!(chosen(&certificates, name), *expected, "{name:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn one_that_has_ended_is_told_at_the_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let files = make(directory.path(), "ended", &["a.example"]);
+        let mut params = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2020, 1, 2);
+        let key = rcgen::KeyPair::generate().unwrap();
+        put(&files.chain, &params.self_signed(&key).unwrap().pem());
+        put(&files.key, &key.serialize_pem());
+        let settings = TlsSettings {
+            check: Duration::from_secs(24 * 3600),
+            ..TlsSettings::new(vec![files])
+        };
+        let tls = Arc::new(Tls::load(&settings).unwrap());
+        let watching = tokio::spawn(watch(Arc::clone(&tls), Arc::default()));
+        let is_told = async {
+            while tls.certificates.seen.lock().unwrap()[0].warned == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let is_told = tokio::time::timeout(Duration::from_secs(60), is_told).await;
+        watching.abort();
+        assert!(is_told.is_ok());
     }
 
     #[test]
