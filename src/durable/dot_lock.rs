@@ -4,13 +4,17 @@
 //! any other host, and where nothing can be read, the lock is stale when its mtime has not changed for a while. Age is measured by the clock
 //! of the file system (the mtime of a file just made beside the lock), so hosts that share it need not agree on the time.
 //!
+//! A lock that is taken often has a lasting file that says whose it is ([`LockFile`]) and is linked as the lock: ext4 passes over each inode that was
+//! freed within the last minutes when it looks for a new one, so that a server that makes and removes a file for each lock slows all others that
+//! make files there.
+//!
 //! Threads of this process keep each other out through a table in memory. So a lock that bears our own process number, but is not in
 //! the table, is one that an earlier process of that number left: usual in containers, where the server always has the same number.
 
 use super::{Ownership, beside, create_new, parent, remove_quietly};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -39,15 +43,85 @@ static COUNTER: AtomicU64 = AtomicU64::new(0);
 /// Device and inode of the directory, and name of the lock file in it.
 type Key = (u64, u64, OsString);
 
-/// Device and inode of a file.
-type Identity = (u64, u64);
+/// Device, inode and, where the file system has it, time of making of a file: an inode that became free is soon another file's.
+type Identity = (u64, u64, Option<SystemTime>);
+
+/// A file of ours that lasts and that is linked as a lock.
+#[derive(Debug)]
+pub(crate) struct LockFile {
+    path: PathBuf,
+    /// Which file it is; none before it was looked at.
+    identity: Option<Identity>,
+}
+
+impl LockFile {
+    /// The file of this path, beside what is locked. It may be removed at any time.
+    pub(crate) const fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            identity: None,
+        }
+    }
+
+    /// Links it as a lock; none if there is such a lock already.
+    ///
+    /// # Errors
+    /// What the system says, for example that there are no links on this file system.
+    fn link(&mut self, lock: &Path, like: &Ownership) -> io::Result<Option<Identity>> {
+        for _ in 0..2 {
+            let identity = match self.identity {
+                Some(identity) => identity,
+                None => self.find(like)?,
+            };
+            self.identity = Some(identity);
+            match touch(&self.path).and_then(|()| std::fs::hard_link(&self.path, lock)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+                // somebody removed it
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.identity = None;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            if identity_of(lock)? == identity {
+                return Ok(Some(identity));
+            }
+            // that of another process, which took our file for one of a dead process
+            std::fs::remove_file(lock)?;
+            self.identity = None;
+        }
+        Err(io::ErrorKind::ResourceBusy.into())
+    }
+
+    /// The file there, if it says that it is ours, else a new one.
+    fn find(&self, like: &Ownership) -> io::Result<Identity> {
+        match read(&self.path) {
+            Ok((metadata, text)) if text == whose().as_bytes() => {
+                return Ok(identity(&metadata));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let (begun, _, identity) = begin(&self.path, like)?;
+        match std::fs::rename(&begun, &self.path) {
+            Ok(()) => Ok(identity),
+            Err(error) => {
+                remove_quietly(&begun);
+                Err(error)
+            }
+        }
+    }
+}
 
 /// A lock held by us; gives it back when dropped.
 #[derive(Debug)]
 pub(crate) struct DotLock {
     path: PathBuf,
-    file: File,
     identity: Identity,
+    /// What was made for this lock: while it is open, nothing else has its inode.
+    _file: Option<File>,
     /// Other threads are let in only after the file is gone: fields are dropped after `drop`.
     _claim: Claim,
 }
@@ -66,6 +140,20 @@ impl DotLock {
         timeout: Duration,
         stale_after: Duration,
     ) -> io::Result<Self> {
+        Self::acquire_by(None, file, like, timeout, stale_after)
+    }
+
+    /// As [`DotLock::acquire`], by linking a file that lasts, where that can be done.
+    ///
+    /// # Errors
+    /// As [`DotLock::acquire`].
+    pub(crate) fn acquire_by(
+        mut by: Option<&mut LockFile>,
+        file: &Path,
+        like: &Ownership,
+        timeout: Duration,
+        stale_after: Duration,
+    ) -> io::Result<Self> {
         let path = beside(file, ".lock");
         let mut patience = Patience::new(timeout);
         let claim = loop {
@@ -75,17 +163,24 @@ impl DotLock {
             }
         };
         loop {
-            if let Some((file, identity)) = make(&path, like)? {
+            let made = match by.as_mut().map(|lasting| lasting.link(&path, like)) {
+                Some(Ok(linked)) => linked.map(|identity| (identity, None)),
+                // no links, or no peace
+                Some(Err(_)) | None => {
+                    make(&path, like)?.map(|(file, identity)| (identity, Some(file)))
+                }
+            };
+            if let Some((identity, file)) = made {
                 return Ok(Self {
                     path,
-                    file,
                     identity,
+                    _file: file,
                     _claim: claim,
                 });
             }
             match judge(&path, like, stale_after, &mut patience)? {
                 Verdict::Gone => {}
-                Verdict::Stale(identity) => take_away(&path, identity)?,
+                Verdict::Stale(identity, modified) => take_away(&path, identity, modified)?,
                 Verdict::Held => patience.wait(&path)?,
             }
         }
@@ -102,24 +197,13 @@ impl DotLock {
                 format!("{} was taken over by another process", self.path.display()),
             ));
         }
-        let now = rustix::fs::Timespec {
-            tv_sec: 0,
-            tv_nsec: rustix::fs::UTIME_NOW,
-        };
-        rustix::fs::futimens(
-            &self.file,
-            &rustix::fs::Timestamps {
-                last_access: now,
-                last_modification: now,
-            },
-        )?;
-        Ok(())
+        touch(&self.path)
     }
 
     /// True if the lock file is still the one we made.
     fn is_ours(&self) -> io::Result<bool> {
-        match std::fs::symlink_metadata(&self.path) {
-            Ok(metadata) => Ok((metadata.dev(), metadata.ino()) == self.identity),
+        match identity_of(&self.path) {
+            Ok(identity) => Ok(identity == self.identity),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
@@ -219,8 +303,8 @@ enum Verdict {
     Gone,
     /// Its holder may be alive.
     Held,
-    /// Its holder is dead.
-    Stale(Identity),
+    /// Its holder is dead; which file it was, of what time.
+    Stale(Identity, SystemTime),
 }
 
 /// Looks at a lock that is not ours.
@@ -235,20 +319,21 @@ fn judge(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Verdict::Gone),
         Err(error) => return Err(error),
     };
-    let identity = (metadata.dev(), metadata.ino());
+    let modified = metadata.modified()?;
+    let stale = Verdict::Stale(identity(&metadata), modified);
     match parse(&text, &host()) {
         Some(pid) if is_alive(pid) => return Ok(Verdict::Held),
-        Some(_) => return Ok(Verdict::Stale(identity)),
+        Some(_) => return Ok(stale),
         None => {}
     }
     if !patience.measures_age() {
         return Ok(Verdict::Held);
     }
     let age = file_system_time(path, like)?
-        .duration_since(metadata.modified()?)
+        .duration_since(modified)
         .unwrap_or_default();
     Ok(if age > stale_after {
-        Verdict::Stale(identity)
+        stale
     } else {
         Verdict::Held
     })
@@ -260,6 +345,21 @@ fn make(path: &Path, like: &Ownership) -> io::Result<Option<(File, Identity)>> {
     if std::fs::symlink_metadata(path).is_ok() {
         return Ok(None);
     }
+    let (begun, file, identity) = begin(path, like)?;
+    match give_name(&begun, path) {
+        Ok(()) => Ok(Some((file, identity))),
+        Err(error) => {
+            remove_quietly(&begun);
+            match error.kind() {
+                io::ErrorKind::AlreadyExists => Ok(None),
+                _ => Err(error),
+            }
+        }
+    }
+}
+
+/// Makes a file beside a path that says that it is ours.
+fn begin(path: &Path, like: &Ownership) -> io::Result<(PathBuf, File, Identity)> {
     let begun = unique(path);
     let mut file = match create_new(&begun, like) {
         // left by an earlier process of our number
@@ -269,23 +369,44 @@ fn make(path: &Path, like: &Ownership) -> io::Result<Option<(File, Identity)>> {
         }
         outcome => outcome?,
     };
-    let made = file
-        .write_all(format!("{}:{}", std::process::id(), host()).as_bytes())
-        .and_then(|()| file.metadata())
-        .and_then(|metadata| {
-            give_name(&begun, path)?;
-            Ok((metadata.dev(), metadata.ino()))
-        });
-    match made {
-        Ok(identity) => Ok(Some((file, identity))),
+    let written = file.write_all(whose().as_bytes());
+    match written.and_then(|()| file.metadata()) {
+        Ok(metadata) => Ok((begun, file, identity(&metadata))),
         Err(error) => {
             remove_quietly(&begun);
-            match error.kind() {
-                io::ErrorKind::AlreadyExists => Ok(None),
-                _ => Err(error),
-            }
+            Err(error)
         }
     }
+}
+
+/// What a lock of ours says.
+fn whose() -> String {
+    format!("{}:{}", std::process::id(), host())
+}
+
+/// Which file a path names.
+fn identity_of(path: &Path) -> io::Result<Identity> {
+    std::fs::symlink_metadata(path).map(|metadata| identity(&metadata))
+}
+
+/// Which file it is of which the system says so.
+fn identity(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino(), metadata.created().ok())
+}
+
+/// Gives a file the time of now.
+fn touch(path: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_NOW,
+    };
+    let times = Timestamps {
+        last_access: now,
+        last_modification: now,
+    };
+    utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(())
 }
 
 /// Gives a file another name, which must be free, at one stroke for all hosts.
@@ -305,7 +426,7 @@ fn give_name(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Reads a lock file.
-fn read(path: &Path) -> io::Result<(std::fs::Metadata, Vec<u8>)> {
+fn read(path: &Path) -> io::Result<(Metadata, Vec<u8>)> {
     let file = super::open(path)?;
     let metadata = file.metadata()?;
     let mut text = Vec::new();
@@ -343,8 +464,8 @@ fn file_system_time(lock: &Path, like: &Ownership) -> io::Result<SystemTime> {
     modified
 }
 
-/// Removes a stale lock, unless it has become another one meanwhile.
-fn take_away(path: &Path, judged: Identity) -> io::Result<()> {
+/// Removes a stale lock, unless it has become another one meanwhile, or was taken again.
+fn take_away(path: &Path, judged: Identity, modified: SystemTime) -> io::Result<()> {
     let aside = unique(path);
     match std::fs::rename(path, &aside) {
         Ok(()) => {}
@@ -352,7 +473,7 @@ fn take_away(path: &Path, judged: Identity) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     let metadata = std::fs::symlink_metadata(&aside)?;
-    if (metadata.dev(), metadata.ino()) == judged {
+    if (identity(&metadata), metadata.modified()?) == (judged, modified) {
         tracing::info!(path = %path.display(), "stale_lock_removed");
     } else if let Err(error) = std::fs::hard_link(&aside, path) {
         tracing::warn!(path = %path.display(), %error, "lock_not_given_back");
@@ -415,6 +536,10 @@ mod tests {
             DotLock::acquire(&self.file, &self.like, timeout, STALE)
         }
 
+        fn acquire_by(&self, by: &mut LockFile, timeout: Duration) -> io::Result<DotLock> {
+            DotLock::acquire_by(Some(by), &self.file, &self.like, timeout, STALE)
+        }
+
         fn put(&self, text: &str, age: Duration) {
             let mut file = File::create(&self.lock).unwrap();
             file.write_all(text.as_bytes()).unwrap();
@@ -466,6 +591,69 @@ mod tests {
         drop(lock);
         assert!(!place.lock.exists());
         place.acquire(BRIEF).unwrap();
+    }
+
+    #[test]
+    fn a_lasting_file_is_linked_as_the_lock() {
+        let place = Place::new();
+        let path = place.file.with_file_name("lasting");
+        let own = format!("{}:{}", std::process::id(), host());
+        let mut lasting = LockFile::new(path.clone());
+        let mut first = None;
+        // a dead process's, none, and our own from then on
+        for left in [Some("1:elsewhere.example"), None, None] {
+            if let Some(text) = left {
+                fs::write(&path, text).unwrap();
+            }
+            let lock = place.acquire_by(&mut lasting, BRIEF).unwrap();
+            assert_eq!(fs::read_to_string(&place.lock).unwrap(), own);
+            let identity = identity_of(&place.lock).unwrap();
+            assert_eq!(identity_of(&path).unwrap(), identity);
+            assert_eq!(*first.get_or_insert(identity), identity);
+            let refused = place.acquire(BRIEF).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
+            drop(lock);
+            assert!(!place.lock.exists());
+        }
+        let mut after_restart = LockFile::new(path.clone());
+        drop(place.acquire_by(&mut after_restart, BRIEF).unwrap());
+        assert_eq!(after_restart.identity, first);
+    }
+
+    #[test]
+    fn a_lasting_file_that_is_removed_or_replaced_is_made_again() {
+        let place = Place::new();
+        let path = place.file.with_file_name("lasting");
+        let own = format!("{}:{}", std::process::id(), host());
+        let mut lasting = LockFile::new(path.clone());
+        for other in [None, Some("1:elsewhere.example"), Some("")] {
+            drop(place.acquire_by(&mut lasting, BRIEF).unwrap());
+            fs::remove_file(&path).unwrap();
+            if let Some(text) = other {
+                fs::write(&path, text).unwrap();
+            }
+            let lock = place.acquire_by(&mut lasting, BRIEF).unwrap();
+            assert_eq!(fs::read_to_string(&place.lock).unwrap(), own, "{other:?}");
+            lock.touch().unwrap();
+            drop(lock);
+            assert!(!place.lock.exists(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_lasting_file_a_lock_is_made() {
+        let place = Place::new();
+        // a directory cannot be linked, nor replaced by a file
+        let path = place.file.with_file_name("lasting");
+        fs::create_dir(&path).unwrap();
+        let mut lasting = LockFile::new(path.clone());
+        let lock = place.acquire_by(&mut lasting, BRIEF).unwrap();
+        assert!(place.lock.exists());
+        drop(lock);
+        assert_eq!(
+            fs::read_dir(place.lock.parent().unwrap()).unwrap().count(),
+            1
+        );
     }
 
     #[test]
@@ -524,11 +712,16 @@ mod tests {
     fn a_lock_that_changed_since_it_was_judged_is_given_back() {
         let place = Place::new();
         place.put("1:elsewhere.example", Duration::ZERO);
-        take_away(&place.lock, (0, 0)).unwrap();
-        assert_eq!(
-            fs::read_to_string(&place.lock).unwrap(),
-            "1:elsewhere.example"
-        );
+        let identity = identity_of(&place.lock).unwrap();
+        let modified = fs::metadata(&place.lock).unwrap().modified().unwrap();
+        // another file, or the same one taken again
+        for judged in [((0, 0, None), modified), (identity, modified - BRIEF)] {
+            take_away(&place.lock, judged.0, judged.1).unwrap();
+            assert_eq!(
+                fs::read_to_string(&place.lock).unwrap(),
+                "1:elsewhere.example"
+            );
+        }
     }
 
     #[test]

@@ -7,9 +7,9 @@ mod directory;
 mod dot_lock;
 
 pub(crate) use directory::Directory;
-pub(crate) use dot_lock::DotLock;
+pub(crate) use dot_lock::{DotLock, LockFile};
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{
     DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown,
@@ -68,7 +68,7 @@ impl Ownership {
     /// Changes owner and group where they are not the wanted ones. Not being allowed to is no error.
     fn own(
         &self,
-        metadata: &std::fs::Metadata,
+        metadata: &Metadata,
         change: impl Fn(Option<u32>, Option<u32>) -> io::Result<()>,
     ) -> io::Result<Owned> {
         let uid = (metadata.uid() != self.uid).then_some(self.uid);
@@ -237,6 +237,14 @@ pub(crate) fn rename_synced(from: &Path, to: &Path) -> io::Result<()> {
 /// # Errors
 /// [`io::ErrorKind::InvalidData`] for what is no regular file, and what the system says.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
+    open_regular(path).map(|(file, _)| file)
+}
+
+/// As [`open`], with what the system says of the file.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_regular(path: &Path) -> io::Result<(File, Metadata)> {
     use rustix::fs::{Mode, OFlags};
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match rustix::io::retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty())) {
@@ -245,10 +253,11 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
         Err(rustix::io::Errno::WOULDBLOCK) => File::open(path)?,
         Err(error) => return Err(error.into()),
     };
-    if !file.metadata()?.is_file() {
+    let about = file.metadata()?;
+    if !about.is_file() {
         return Err(no_regular_file());
     }
-    Ok(file)
+    Ok((file, about))
 }
 
 /// The error for what is no regular file.
@@ -261,9 +270,8 @@ fn no_regular_file() -> io::Error {
 /// # Errors
 /// As [`open`].
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = open(path)?;
-    let octets = file.metadata()?.len();
-    let mut text = Vec::with_capacity(usize::try_from(octets).unwrap_or(0));
+    let (mut file, about) = open_regular(path)?;
+    let mut text = Vec::with_capacity(usize::try_from(about.len()).unwrap_or(0));
     file.read_to_end(&mut text)?;
     Ok(text)
 }

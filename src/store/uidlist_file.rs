@@ -7,7 +7,7 @@
 //! The first line is kept a second time, in `restante-uidlist-header`, so that damage of that one line does not take UIDVALIDITY away.
 
 use super::uidlist::{Damage, Edit, NewRecord, Record, UidList};
-use crate::durable::{self, DotLock, Ownership};
+use crate::durable::{self, DotLock, LockFile, Ownership};
 use crate::mailbox::id::{Uid, UidValidity};
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
@@ -20,6 +20,9 @@ const STALE_AFTER: Duration = Duration::from_secs(120);
 
 /// Name of the copy of the first line.
 const HEADER_COPY: &str = "restante-uidlist-header";
+
+/// Name of the file that is linked as the lock.
+const LOCK_FILE: &str = "restante-uidlist-lock";
 
 /// How many UIDs are passed over when the next UID is known from the copy of the header alone: more than are given between two times
 /// that it is written, which is whenever the list is written anew.
@@ -96,16 +99,16 @@ impl Known {
 }
 
 /// Longest first line that is read by itself.
-const MAX_HEADER_OCTETS: u64 = 4096;
+const MAX_HEADER_OCTETS: u16 = 4096;
 
 /// UIDVALIDITY and GUID of the mailbox in a directory, from the first line of its list; none if that is damaged.
 ///
 /// # Errors
 /// What the system says.
 pub(super) fn header(directory: &Path) -> io::Result<Option<(UidValidity, Option<[u8; 16]>)>> {
-    let mut text = Vec::new();
+    let mut text = Vec::with_capacity(MAX_HEADER_OCTETS.into());
     durable::open(&directory.join("dovecot-uidlist"))?
-        .take(MAX_HEADER_OCTETS)
+        .take(MAX_HEADER_OCTETS.into())
         .read_to_end(&mut text)?;
     let end = memchr::memchr(b'\n', &text).unwrap_or(0);
     text.truncate(end);
@@ -121,6 +124,8 @@ pub(super) fn header(directory: &Path) -> io::Result<Option<(UidValidity, Option
 pub(super) struct UidListFile {
     /// The file.
     path: PathBuf,
+    /// What is linked as its lock.
+    lock_file: LockFile,
     /// What was read, if there was one.
     list: Option<UidList>,
     /// How the file looked then.
@@ -138,6 +143,7 @@ impl UidListFile {
     pub(super) fn new(directory: &Path) -> Self {
         Self {
             path: directory.join("dovecot-uidlist"),
+            lock_file: LockFile::new(directory.join(LOCK_FILE)),
             list: None,
             stamp: None,
             known: None,
@@ -165,18 +171,32 @@ impl UidListFile {
     /// # Errors
     /// What the system says; an unreadable file is an error, never an empty list.
     pub(super) fn look(&mut self) -> io::Result<Look> {
-        let mut file = match durable::open(&self.path) {
-            Ok(file) => file,
+        let about = std::fs::metadata(&self.path);
+        if self.is_known(about.ok().filter(Metadata::is_file).as_ref()) {
+            return Ok(Look::Unchanged);
+        }
+        self.look_closely()
+    }
+
+    /// True if this is the file that was read, and it looks as it did then.
+    fn is_known(&self, about: Option<&Metadata>) -> bool {
+        self.list.is_some() && self.stamp.is_some() && self.stamp == about.map(Stamp::of)
+    }
+
+    /// As [`UidListFile::look`], by opening the file: on a network file system that asks the server how it looks now.
+    fn look_closely(&mut self) -> io::Result<Look> {
+        let (mut file, about) = match durable::open_regular(&self.path) {
+            Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 (self.list, self.stamp) = (None, None);
                 return Ok(Look::Missing);
             }
             Err(error) => return Err(error),
         };
-        let stamp = Stamp::of(&file.metadata()?);
-        if self.stamp == Some(stamp) && self.list.is_some() {
+        if self.is_known(Some(&about)) {
             return Ok(Look::Unchanged);
         }
+        let stamp = Stamp::of(&about);
         if let Some(look) = self.read_on(&file, stamp)? {
             return Ok(look);
         }
@@ -341,8 +361,9 @@ impl UidListFile {
         like: &Ownership,
         timeout: Duration,
     ) -> io::Result<LockedUidList<'_>> {
-        let lock = DotLock::acquire(&self.path, like, timeout, STALE_AFTER)?;
-        let mut look = self.look()?;
+        let by = Some(&mut self.lock_file);
+        let lock = DotLock::acquire_by(by, &self.path, like, timeout, STALE_AFTER)?;
+        let mut look = self.look_closely()?;
         let end = self.list.as_ref().map_or(0, |list| list.octets() as u64);
         if self.stamp.is_some_and(|stamp| stamp.size > end) {
             // the last writer was cut off in the middle of a line: whatever UID it meant is not given again
