@@ -78,7 +78,7 @@ impl Fixture {
         for thread in 0..THREADS {
             let wait = Arc::clone(&wait);
             // The first to take the lock waits for the release, the others for the first.
-            let job = Box::new(move || drop(wait.lock().map(|wait| wait.recv())));
+            let job = Box::new(move |_: &_| drop(wait.lock().map(|wait| wait.recv())));
             self.volumes
                 .run(&place, &format!("blocker{thread}"), job)
                 .unwrap();

@@ -257,6 +257,12 @@ impl Wait {
         }
     }
 
+    /// True if nothing but octets of the client, or a wake-up, is waited for.
+    #[must_use]
+    pub const fn is_for_input_alone(&self) -> bool {
+        self.input && self.at.is_none()
+    }
+
     /// Waits until `now + delay`, reading nothing.
     pub fn for_delay(now: Instant, delay: Duration) -> Self {
         Self {

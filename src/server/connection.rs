@@ -10,6 +10,7 @@
 use super::end::{Account, End};
 use super::limits::{Handle, Order, Seat};
 use super::listener::{Door, Service, TlsMode};
+use super::loan::Pace;
 use super::stream::Stream;
 use super::work::Machine;
 use super::{Shared, now};
@@ -52,6 +53,8 @@ pub(super) struct Connection {
     silent_since: Instant,
     /// What the client sent last is still being answered.
     answering: bool,
+    /// How soon the client sends something after it was answered.
+    pub(super) pace: Pace,
     /// When what compression holds is given back.
     rest_at: Option<Instant>,
 }
@@ -78,6 +81,7 @@ pub(super) async fn serve(
         was_authenticated: false,
         silent_since: began,
         answering: false,
+        pace: Pace::Slow,
         rest_at: None,
     };
     let end = connection.run(refusal).await;
@@ -234,8 +238,11 @@ impl Connection {
     }
 
     /// Octets came in.
-    fn heard(&mut self) {
-        self.silent_since = now();
+    pub(super) fn heard(&mut self) {
+        let now = now();
+        let silence = now.saturating_duration_since(self.silent_since);
+        self.pace = self.pace.after(silence);
+        self.silent_since = now;
         self.answering = true;
         self.seat.handle.heard();
         self.rest_later();

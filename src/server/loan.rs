@@ -1,11 +1,16 @@
 //! A connection's stream, lent to the thread of the volume that does its work: what that thread has made it sends itself, as far as the
 //! client takes it at once. So an answer waits for no other thread.
 //!
-//! The stream is only ever in one of two places, and held for one write that cannot block; the connection takes it back whenever it needs it.
+//! The stream is only ever in one of two places, and held for one write that cannot block, or for the moment in which the next command of a quick
+//! client is waited for; the connection takes it back whenever it needs it.
 
 use super::stream::Stream;
 use crate::protocol::{Output, Step, Work};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long a thread waits for the next command of a client that is quick: longer than such a client thinks, shorter than anybody notices.
+const LINGER: Duration = Duration::from_micros(500);
 
 /// A stream that is lent.
 #[derive(Debug)]
@@ -20,6 +25,38 @@ struct Lent {
     work: Work,
     /// How often all of the output was sent.
     sends: u32,
+    /// Whether the client is quick to give the next command.
+    pace: Pace,
+}
+
+/// How soon a client gives its next command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Not soon, or not known.
+    Slow,
+    /// So soon that it is worth waiting for.
+    Quick,
+    /// It was quick, and what it sent then was read.
+    Heard,
+    /// It was waited for in vain.
+    Missed,
+}
+
+impl Pace {
+    /// Of a client that sent something so long after the answer before.
+    pub(super) fn after(self, silence: Duration) -> Self {
+        match self {
+            // the silence is measured from the end of the wait
+            Self::Missed => Self::Slow,
+            Self::Slow | Self::Quick | Self::Heard if silence < LINGER => Self::Quick,
+            Self::Slow | Self::Quick | Self::Heard => Self::Slow,
+        }
+    }
+
+    /// Whether its next command is worth waiting for.
+    const fn is_quick(self) -> bool {
+        matches!(self, Self::Quick | Self::Heard)
+    }
 }
 
 /// What comes back.
@@ -31,26 +68,46 @@ pub(super) struct Returned {
     pub(super) work: Work,
     /// The client took one piece after the other.
     pub(super) is_taking: bool,
+    /// How the client was.
+    pub(super) pace: Pace,
 }
 
 impl Loan {
-    /// Lends a stream for some work.
-    pub(super) const fn new(stream: Stream, work: Work) -> Self {
+    /// Lends a stream for some work of a client whose pace is known.
+    pub(super) const fn new(stream: Stream, work: Work, pace: Pace) -> Self {
         Self(Mutex::new(Lent {
             stream: Some(stream),
             work,
             sends: 0,
+            pace,
         }))
     }
 
-    /// Takes the stream back.
+    /// Takes the stream back, on a thread of the runtime, which watches it again.
     pub(super) fn take_back(&self) -> Returned {
         let mut lent = self.lock();
+        let mut stream = lent.stream.take();
+        if let Some(stream) = &mut stream {
+            stream.watch();
+        }
         Returned {
-            stream: lent.stream.take(),
+            stream,
             work: lent.work.clone(),
             is_taking: lent.sends > 1,
+            pace: lent.pace,
         }
+    }
+
+    /// Waits a moment for a quick client, and reads what it sends. True if it sent something.
+    pub(super) fn read_soon(&self, take: impl FnMut(&[u8])) -> bool {
+        let mut lent = self.lock();
+        let Lent { stream, pace, .. } = &mut *lent;
+        let Some(stream) = stream.as_mut().filter(|_| pace.is_quick()) else {
+            return false;
+        };
+        let is_heard = stream.read_within(LINGER, take);
+        *pace = if is_heard { Pace::Heard } else { Pace::Missed };
+        is_heard
     }
 
     /// Sends what the client takes at once, and takes that out of the output. True if that was all and the thread may go on with the `next` step.
@@ -60,6 +117,7 @@ impl Loan {
             stream,
             work,
             sends,
+            ..
         } = &mut *lent;
         let Some(stream) = stream else {
             return false;
@@ -83,8 +141,13 @@ impl Loan {
                 *work = next.clone();
                 true
             }
+            // between two commands there is nothing to be said
+            Step::Wait(_) => {
+                work.while_working.clear();
+                work.if_stuck.clear();
+                true
+            }
             Step::Work(_)
-            | Step::Wait(_)
             | Step::StartTls
             | Step::StartCompression
             | Step::StopCompression
@@ -100,8 +163,9 @@ impl Loan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::{Patience, Wait};
     use std::path::Path;
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
 
     fn work(place: &str) -> Work {
@@ -115,11 +179,15 @@ mod tests {
 
     /// A stream that is lent, and its client.
     async fn lent() -> (Loan, TcpStream) {
+        lent_by(Pace::Slow).await
+    }
+
+    async fn lent_by(pace: Pace) -> (Loan, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(client, listener.accept());
         let stream = Stream::new(accepted.unwrap().0);
-        (Loan::new(stream, work("one")), client.unwrap())
+        (Loan::new(stream, work("one"), pace), client.unwrap())
     }
 
     #[tokio::test]
@@ -179,5 +247,60 @@ mod tests {
         assert_eq!(output.into_octets(), b"abc");
         assert!(loan.take_back().stream.is_none());
         drop(client);
+    }
+
+    /// What is read of a client's next command at once.
+    fn read_soon(loan: &Loan) -> Option<Vec<u8>> {
+        let mut read = Vec::new();
+        loan.read_soon(|octets| read.extend_from_slice(octets))
+            .then_some(read)
+    }
+
+    #[tokio::test]
+    async fn the_next_command_of_a_quick_client_is_read_by_the_same_thread() {
+        let (loan, mut client) = lent_by(Pace::Quick).await;
+        for command in ["a", "b"] {
+            client.write_all(command.as_bytes()).await.unwrap();
+            assert_eq!(read_soon(&loan), Some(command.into()));
+            let wait = Wait::for_input(Patience::Idle);
+            let mut answer = Output::from(command.as_bytes().to_vec());
+            assert!(loan.send(&mut answer, &Step::Wait(wait)));
+        }
+        let returned = loan.take_back();
+        assert_eq!(returned.pace, Pace::Heard);
+        // and the runtime watches it again
+        let mut stream = returned.stream.unwrap();
+        client.write_all(b"c").await.unwrap();
+        let mut read = Vec::new();
+        let count = stream.read(|octets| read.extend_from_slice(octets)).await;
+        assert_eq!((count.unwrap(), &read[..]), (1, &b"c"[..]));
+        let mut heard = [0; 2];
+        client.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"ab");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_not_quick_is_not_waited_for_twice() {
+        let (loan, mut client) = lent_by(Pace::Quick).await;
+        assert_eq!(read_soon(&loan), None);
+        client.write_all(b"late").await.unwrap();
+        assert_eq!(read_soon(&loan), None);
+        let returned = loan.take_back();
+        assert_eq!(returned.pace, Pace::Missed);
+        let mut stream = returned.stream.unwrap();
+        assert_eq!(stream.read(|_| {}).await.unwrap(), 4);
+        let next = returned.pace.after(Duration::ZERO);
+        assert_eq!(next, Pace::Slow);
+        assert_eq!(next.after(Duration::ZERO), Pace::Quick);
+        assert_eq!(next.after(LINGER), Pace::Slow);
+    }
+
+    #[tokio::test]
+    async fn an_end_is_told_by_the_next_read() {
+        let (loan, client) = lent_by(Pace::Quick).await;
+        drop(client);
+        assert_eq!(read_soon(&loan), None);
+        let mut stream = loan.take_back().stream.unwrap();
+        assert_eq!(stream.read(|_| {}).await.unwrap(), 0);
     }
 }

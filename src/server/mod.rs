@@ -20,6 +20,7 @@ mod listener;
 mod loan;
 mod privileges;
 mod shutdown;
+mod socket;
 mod stream;
 mod tls;
 mod work;

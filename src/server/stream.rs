@@ -1,6 +1,7 @@
 //! A connection's octets: plain or through TLS, and within that as they are or compressed.
 
 use super::deflate::{Deflate, Spares};
+use super::socket::Socket;
 use super::tls::{Tls, version_name};
 use crate::protocol::{Output, TlsInfo};
 use crate::server::Service;
@@ -9,7 +10,8 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, Interest, ReadBuf};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop;
 use tokio_rustls::server::TlsStream;
@@ -37,15 +39,17 @@ pub(super) struct Stream {
     plain_out: u64,
     /// Something was written that is not flushed.
     is_unflushed: bool,
+    /// What a read gave that was no octets, for the next one to tell.
+    ended: Option<io::Result<usize>>,
 }
 
 /// What carries the octets.
 #[derive(Debug)]
 enum Transport {
     /// Unencrypted.
-    Plain(TcpStream),
+    Plain(Socket),
     /// Encrypted.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Socket>>),
     /// A handshake failed or is in progress.
     Closed,
 }
@@ -53,7 +57,7 @@ enum Transport {
 impl Stream {
     /// A connection that was accepted.
     pub(super) const fn new(tcp: TcpStream) -> Self {
-        Self::of(Transport::Plain(tcp))
+        Self::of(Transport::Plain(Socket::Watched(tcp)))
     }
 
     /// The stream itself; what stays is closed until it is back.
@@ -71,6 +75,7 @@ impl Stream {
             sent: 0,
             plain_out: 0,
             is_unflushed: false,
+            ended: None,
         }
     }
 
@@ -78,35 +83,76 @@ impl Stream {
     ///
     /// Can be cancelled without losing octets.
     pub(super) async fn read(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<usize> {
-        let count = std::future::poll_fn(|context| {
-            loop {
-                if let Some(count) = ready!(self.poll_inflate(context, &mut take))? {
-                    return Poll::Ready(Ok(count));
+        if let Some(ended) = self.ended.take() {
+            return ended;
+        }
+        std::future::poll_fn(|context| self.poll_receive(context, &mut take)).await
+    }
+
+    /// Reads as [`read`](Self::read), on a thread that waits for octets by itself, for at most a while. True if some came; an end is told by the
+    /// next `read`.
+    pub(super) fn read_within(&mut self, most: Duration, mut take: impl FnMut(&[u8])) -> bool {
+        let context = &mut Context::from_waker(Waker::noop());
+        let mut has_waited = false;
+        loop {
+            match self.poll_receive(context, &mut take) {
+                Poll::Ready(Ok(1..)) => return true,
+                Poll::Ready(ended) => {
+                    self.ended = Some(ended);
+                    return false;
                 }
-                if let Some(left) = self.deflate.as_mut().and_then(|layer| layer.take_left()) {
-                    self.deflate = None;
-                    if !left.is_empty() {
-                        take(&left);
-                        return Poll::Ready(Ok(left.len()));
-                    }
-                }
-                let Self {
-                    transport, deflate, ..
-                } = self;
-                let mut receive = |octets: &[u8]| match deflate {
-                    Some(deflate) => deflate.receive(octets),
-                    None => take(octets),
-                };
-                let count = ready!(transport.poll_receive(context, &mut receive))?;
-                self.received = self.received.saturating_add(count as u64);
-                if count == 0 || self.deflate.is_none() {
-                    return Poll::Ready(io::Result::Ok(count));
+                Poll::Pending if has_waited => return false,
+                Poll::Pending => {}
+            }
+            let Some(socket) = self.transport.socket_mut() else {
+                return false;
+            };
+            socket.unwatch();
+            if !socket.wait_readable(most) {
+                return false;
+            }
+            has_waited = true;
+        }
+    }
+
+    /// Gives the socket back to the runtime, on one of whose threads this is.
+    pub(super) fn watch(&mut self) {
+        if let Some(socket) = self.transport.socket_mut() {
+            socket.watch();
+        }
+    }
+
+    fn poll_receive(
+        &mut self,
+        context: &mut Context<'_>,
+        take: &mut impl FnMut(&[u8]),
+    ) -> Poll<io::Result<usize>> {
+        let count = loop {
+            if let Some(count) = ready!(self.poll_inflate(context, take))? {
+                break count;
+            }
+            if let Some(left) = self.deflate.as_mut().and_then(|layer| layer.take_left()) {
+                self.deflate = None;
+                if !left.is_empty() {
+                    take(&left);
+                    break left.len();
                 }
             }
-        })
-        .await?;
+            let Self {
+                transport, deflate, ..
+            } = self;
+            let mut receive = |octets: &[u8]| match deflate {
+                Some(deflate) => deflate.receive(octets),
+                None => take(octets),
+            };
+            let count = ready!(transport.poll_receive(context, &mut receive))?;
+            self.received = self.received.saturating_add(count as u64);
+            if count == 0 || self.deflate.is_none() {
+                break count;
+            }
+        };
         self.plain_in = self.plain_in.saturating_add(count as u64);
-        Ok(count)
+        Poll::Ready(Ok(count))
     }
 
     /// Hands on the next piece of what has come in compressed; none if there is none. As much as it may become, others have their turn between two
@@ -233,29 +279,28 @@ impl Stream {
 
     /// Waits until the connection is broken; octets that came in, or an end after which the client still reads, do not count.
     pub(super) async fn broken(&self) {
-        let Some(tcp) = self.transport.tcp() else {
+        let Some(socket) = self.transport.socket() else {
             return;
         };
-        if tcp.ready(Interest::ERROR).await.is_err() {
+        if socket.broken().await.is_err() {
             tracing::debug!("socket_not_watched");
         }
     }
 
     /// Throws away what has come in unencrypted and was not yet read (RFC 9051 §6.2.1, RFC 2595 §4).
     pub(super) fn discard_input(&self) {
-        if let Transport::Plain(tcp) = &self.transport {
-            let mut space = [0; 4096];
-            while tcp.try_read(&mut space).is_ok_and(|count| count > 0) {}
+        if let Transport::Plain(socket) = &self.transport {
+            socket.discard_input();
         }
     }
 
     /// Negotiates TLS as the server. A stream whose handshake fails is closed.
     pub(super) async fn start_tls(&mut self, tls: &Tls, service: Service) -> io::Result<TlsInfo> {
-        let Transport::Plain(tcp) = std::mem::replace(&mut self.transport, Transport::Closed)
+        let Transport::Plain(socket) = std::mem::replace(&mut self.transport, Transport::Closed)
         else {
             return Err(io::ErrorKind::NotConnected.into());
         };
-        let accepted = Box::pin(tls.acceptor(service).accept(tcp)).await?;
+        let accepted = Box::pin(tls.acceptor(service).accept(socket)).await?;
         let info = info(&accepted);
         self.transport = Transport::Tls(Box::new(accepted));
         Ok(info)
@@ -280,7 +325,7 @@ impl Stream {
     /// Says that nothing more will be sent.
     pub(super) async fn shutdown(&mut self) -> io::Result<()> {
         match &mut self.transport {
-            Transport::Plain(tcp) => tcp.shutdown().await,
+            Transport::Plain(socket) => socket.shutdown().await,
             Transport::Tls(tls) => tls.shutdown().await,
             Transport::Closed => Ok(()),
         }
@@ -288,10 +333,18 @@ impl Stream {
 }
 
 impl Transport {
-    fn tcp(&self) -> Option<&TcpStream> {
+    fn socket(&self) -> Option<&Socket> {
         match self {
-            Self::Plain(tcp) => Some(tcp),
+            Self::Plain(socket) => Some(socket),
             Self::Tls(tls) => Some(tls.get_ref().0),
+            Self::Closed => None,
+        }
+    }
+
+    fn socket_mut(&mut self) -> Option<&mut Socket> {
+        match self {
+            Self::Plain(socket) => Some(socket),
+            Self::Tls(tls) => Some(tls.get_mut().0),
             Self::Closed => None,
         }
     }
@@ -315,7 +368,7 @@ impl Transport {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self {
-            Self::Plain(tcp) => Pin::new(tcp).poll_read(context, buffer),
+            Self::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
             Self::Tls(tls) => Pin::new(tls).poll_read(context, buffer),
             Self::Closed => Poll::Ready(Ok(())),
         }
@@ -330,7 +383,7 @@ impl Transport {
         let count = octets.fill(&mut pieces);
         let pieces = pieces.get(..count).unwrap_or_default();
         match self {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(context, pieces),
+            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(context, pieces),
             Self::Tls(tls) => Pin::new(tls).poll_write_vectored(context, pieces),
             Self::Closed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
@@ -338,7 +391,7 @@ impl Transport {
 
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Plain(tcp) => Pin::new(tcp).poll_flush(context),
+            Self::Plain(socket) => Pin::new(socket).poll_flush(context),
             Self::Tls(tls) => Pin::new(tls).poll_flush(context),
             Self::Closed => Poll::Ready(Ok(())),
         }
@@ -346,7 +399,7 @@ impl Transport {
 }
 
 /// What the session may know of the handshake.
-fn info(stream: &TlsStream<TcpStream>) -> TlsInfo {
+fn info(stream: &TlsStream<Socket>) -> TlsInfo {
     let (_, connection) = stream.get_ref();
     TlsInfo {
         version: connection

@@ -5,18 +5,23 @@
 //! thread that hangs, it is left there, to be dropped when the call returns.
 //!
 //! A thread to which the stream is lent sends what was made, and goes on with what comes next for a while: the session comes back when it is to
-//! wait, when the client does not take everything at once, or when others shall have their turn.
+//! wait, when the client does not take everything at once, or when others shall have their turn. For a client that gives one command right
+//! after the answer to another the thread waits itself, for a moment and only while threads are at rest: each command would else change
+//! threads twice.
 
 use super::loan::Loan;
 use crate::protocol::{Output, Protocol, Step, Work};
-use crate::storage::{Refused, Volumes};
+use crate::storage::{Refused, Turn, Volumes};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// How long a session may go on with work: a change of threads takes some hundredths of that.
+/// How long a session may go on with work that others wait for: a change of threads takes some hundredths of that.
 const TURN: Duration = Duration::from_millis(2);
+
+/// How long it may go on if nobody waits: orders are obeyed when it is back.
+const LONG_TURN: Duration = Duration::from_millis(100);
 
 /// A session and the output that it has made.
 #[derive(Debug)]
@@ -37,18 +42,28 @@ impl Machine {
     }
 
     /// Does work, and with a stream what comes next. Returns the next step if it is known.
-    fn work(&mut self, loan: Option<&Loan>) -> Option<Step> {
+    fn work(&mut self, loan: Option<&Loan>, turn: &Turn) -> Option<Step> {
         let Self { protocol, output } = self;
         protocol.work(output);
         let loan = loan?;
         let began = super::now();
         loop {
             let next = protocol.step(super::now(), output);
-            let goes_on = loan.send(output, &next);
-            let goes_on = goes_on && began.elapsed() < TURN;
+            let elapsed = loan
+                .send(output, &next)
+                .then(|| super::now().saturating_duration_since(began));
+            let is_over = match elapsed {
+                None => true,
+                Some(elapsed) => elapsed >= LONG_TURN || (elapsed >= TURN && turn.is_wanted()),
+            };
             match next {
-                Step::Work(_) if goes_on => protocol.work(output),
-                Step::Write if goes_on => {}
+                Step::Work(_) if !is_over => protocol.work(output),
+                Step::Write if !is_over => {}
+                Step::Wait(wait)
+                    if !is_over
+                        && wait.is_for_input_alone()
+                        && turn.may_linger()
+                        && loan.read_soon(|octets| protocol.feed(octets)) => {}
                 next => return Some(next),
             }
         }
@@ -101,14 +116,14 @@ pub(super) fn begin(
     let (tell, done) = oneshot::channel();
     let for_thread = Arc::clone(&slot);
     let span = tracing::Span::current();
-    let job = move || {
+    let job = move |turn: &Turn| {
         let started = std::mem::replace(&mut *lock(&for_thread), Slot::Running(super::now()));
         let Slot::Waiting(mut machine) = started else {
             return;
         };
         let worked = span.in_scope(|| {
             catch_unwind(AssertUnwindSafe(|| {
-                let next = machine.work(loan.as_deref());
+                let next = machine.work(loan.as_deref(), turn);
                 (machine, next)
             }))
         });

@@ -3,7 +3,7 @@
 
 use super::connection::{Connection, aborting, contained, order_where, report_panic};
 use super::end::End;
-use super::loan::Loan;
+use super::loan::{Loan, Pace};
 use super::work::{self, Machine, Worked};
 use crate::protocol::{Output, Step, Work};
 use crate::storage::Volumes;
@@ -56,7 +56,8 @@ impl Connection {
     ) -> Result<(Machine, Option<Step>), End> {
         let held = std::mem::take(&mut machine.output);
         let may_lend = held.is_empty() && piece.is_empty() && self.stream.may_be_lent();
-        let loan = may_lend.then(|| Arc::new(Loan::new(self.stream.lend(), work.clone())));
+        let loan =
+            may_lend.then(|| Arc::new(Loan::new(self.stream.lend(), work.clone(), self.pace)));
         let mut underway = Underway { work, held, loan };
         let worked = self.finish(machine, piece, &mut underway).await;
         self.take_back(&mut underway);
@@ -137,6 +138,10 @@ impl Connection {
         if returned.is_taking {
             self.seat.handle.heard();
         }
+        if returned.pace == Pace::Heard {
+            self.heard();
+        }
+        self.pace = returned.pace;
     }
 
     /// Waits for work to end and writes a piece meanwhile, then signs of life, before the first of them what was held back.

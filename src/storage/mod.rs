@@ -9,6 +9,7 @@
 //!   the threads, so that one bad mailbox cannot take a volume from the others.
 //! - Finding the volume of a path never touches a file system that might hang (see `mounts`).
 //! - A job that panics ends only itself.
+//! - A job that could go on with more may ask whether others want its thread ([`Turn`]).
 //!
 //! Nothing here waits for a hung call; it is left to its thread, which goes back to work when the call returns.
 
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+pub use volume::Turn;
 use volume::Volume;
 
 /// Threads of one volume, by default: enough for a disk array's queue, few enough that a hundred volumes are no burden.
@@ -79,7 +81,7 @@ pub enum Refused {
 }
 
 /// A disk job.
-pub type Job = Box<dyn FnOnce() + Send>;
+pub type Job = Box<dyn FnOnce(&Turn) + Send>;
 
 /// All volumes.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Jobs that block until a channel says otherwise; a deadline of zero makes every running job a hung one.
 
-use super::{Refused, Settings, Volumes};
+use super::{Refused, Settings, Turn, Volumes};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -31,7 +31,7 @@ impl Blocking {
         volumes.run(
             Path::new(place),
             account,
-            Box::new(move || {
+            Box::new(move |_| {
                 tell.send(()).unwrap();
                 assert!(wait.recv().is_err(), "nothing is sent");
                 drop(tell);
@@ -62,7 +62,7 @@ fn quick(volumes: &Volumes, place: &str, account: &str) -> Result<(), Refused> {
     volumes.run(
         Path::new(place),
         account,
-        Box::new(move || tell.send(()).unwrap()),
+        Box::new(move |_| tell.send(()).unwrap()),
     )?;
     told.recv_timeout(SOON).unwrap();
     Ok(())
@@ -152,7 +152,7 @@ fn a_panic_ends_only_its_job() {
     let volumes = volumes(1, 10, LONG);
     let place = Path::new("/v/one");
     volumes
-        .run(place, "a", Box::new(|| panic!("as the test wants")))
+        .run(place, "a", Box::new(|_| panic!("as the test wants")))
         .unwrap();
     assert_eq!(quick(&volumes, "/v/one", "a"), Ok(()));
 }
@@ -168,4 +168,32 @@ fn dropping_the_volumes_drops_what_waits() {
         Err(RecvTimeoutError::Disconnected)
     );
     running.finish();
+}
+
+#[test]
+fn a_job_knows_whether_its_thread_is_wanted() {
+    let volumes = volumes(2, 10, LONG);
+    let (tell, told) = channel();
+    let (ask, asked) = channel::<()>();
+    let job = move |turn: &Turn| {
+        while asked.recv().is_ok() {
+            tell.send((turn.is_wanted(), turn.may_linger())).unwrap();
+        }
+    };
+    volumes
+        .run(Path::new("/v/one"), "a", Box::new(job))
+        .unwrap();
+    let look = || {
+        ask.send(()).unwrap();
+        told.recv_timeout(SOON).unwrap()
+    };
+    assert_eq!(look(), (false, true));
+    // the other thread works, so that the next job would have to wait
+    let second = Blocking::running(&volumes, "/v/one", "b");
+    assert_eq!(look(), (false, false));
+    let third = Blocking::submit(&volumes, "/v/one", "c").unwrap();
+    assert_eq!(look(), (true, false));
+    second.finish();
+    third.started.recv_timeout(SOON).unwrap();
+    third.finish();
 }

@@ -31,6 +31,27 @@ struct Shared {
     changed: Condvar,
 }
 
+/// A job's time on its thread.
+#[derive(Debug)]
+pub struct Turn {
+    shared: Arc<Shared>,
+}
+
+impl Turn {
+    /// True if a job waits for a thread: whoever has had one for a while gives it up.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        !self.shared.lock().waiting.is_empty()
+    }
+
+    /// True if so many threads are at rest that this one may wait a moment for more of the same work.
+    #[must_use]
+    pub fn may_linger(&self) -> bool {
+        let state = self.shared.lock();
+        state.waiting.is_empty() && state.running.len() <= self.shared.threads / 2
+    }
+}
+
 /// Who waits and who runs.
 #[derive(Debug, Default)]
 struct State {
@@ -129,7 +150,7 @@ impl Volume {
         let shared = Arc::clone(&self.shared);
         let spawned = thread::Builder::new()
             .name("disk".to_owned())
-            .spawn(move || shared.serve());
+            .spawn(move || Shared::serve(&shared));
         match spawned {
             Ok(_) => state.threads += 1,
             Err(error) => {
@@ -183,12 +204,15 @@ impl Shared {
     }
 
     /// A thread's life: jobs, one after the other, until there has been none for a while.
-    fn serve(&self) {
+    fn serve(self: &Arc<Self>) {
+        let turn = Turn {
+            shared: Arc::clone(self),
+        };
         let mut state = self.lock();
         loop {
             if let Some((number, job)) = self.take(&mut state) {
                 drop(state);
-                if catch_unwind(AssertUnwindSafe(job)).is_err() {
+                if catch_unwind(AssertUnwindSafe(|| job(&turn))).is_err() {
                     tracing::error!(volume = self.name, job = number, "disk_job_panicked");
                 }
                 state = self.lock();
