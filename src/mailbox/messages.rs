@@ -4,7 +4,8 @@
 //! log's floor. A change concerns a set of messages and has one mod-sequence.
 
 use super::expunged::Expunged;
-use super::flag::{Flags, KeywordTable, SystemFlag};
+use super::flag::{Flags, KeywordTable};
+use super::flag_column::FlagColumn;
 use super::id::{ModSeq, Uid, UidValidity};
 use super::uid_set::UidSet;
 use std::collections::VecDeque;
@@ -47,7 +48,7 @@ pub struct Messages {
     pub(super) floor: ModSeq,
     pub(super) keywords: KeywordTable,
     pub(super) uids: Vec<Uid>,
-    pub(super) flags: Vec<Flags>,
+    pub(super) flags: FlagColumn,
     pub(super) mod_seqs: Vec<ModSeq>,
     pub(super) sizes: Vec<u64>,
     pub(super) recent: UidSet,
@@ -79,7 +80,7 @@ impl Messages {
             floor: mod_seq,
             keywords: KeywordTable::default(),
             uids: Vec::new(),
-            flags: Vec::new(),
+            flags: FlagColumn::default(),
             mod_seqs: Vec::new(),
             sizes: Vec::new(),
             recent: UidSet::new(),
@@ -146,12 +147,12 @@ impl Messages {
 
     /// Flags of the message at a place.
     pub fn flags_at(&self, position: usize) -> Flags {
-        self.flags.get(position).copied().unwrap_or_default()
+        self.flags.get(position).unwrap_or_default()
     }
 
     /// Flags of a message, if it is there.
     pub fn flags(&self, uid: Uid) -> Option<Flags> {
-        self.flags.get(self.position(uid)?).copied()
+        self.flags.get(self.position(uid)?)
     }
 
     /// Mod-sequence of the message at a place.
@@ -208,11 +209,10 @@ impl Messages {
             let Some(at) = self.position(uid) else {
                 continue;
             };
-            if let (Some(old), Some(old_mod_seq)) =
-                (self.flags.get_mut(at), self.mod_seqs.get_mut(at))
-                && *old != flags
+            if self.flags_at(at) != flags
+                && let Some(old_mod_seq) = self.mod_seqs.get_mut(at)
             {
-                *old = flags;
+                self.flags.set(at, flags);
                 *old_mod_seq = mod_seq;
                 changed.insert(uid);
             }
@@ -242,7 +242,7 @@ impl Messages {
         if !gone.is_empty() {
             let keep: Vec<bool> = self.uids.iter().map(|uid| !gone.contains(*uid)).collect();
             retain(&mut self.uids, &keep);
-            retain(&mut self.flags, &keep);
+            self.flags.retain(&keep);
             retain(&mut self.mod_seqs, &keep);
             retain(&mut self.sizes, &keep);
             if !self.recent.is_empty() {
@@ -276,20 +276,15 @@ impl Messages {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Counts {
             messages: number(self.uids.len()),
-            unseen: number(
-                self.flags
-                    .iter()
-                    .filter(|flags| !flags.has(SystemFlag::Seen))
-                    .count(),
-            ),
-            deleted: number(
-                self.flags
-                    .iter()
-                    .filter(|flags| flags.has(SystemFlag::Deleted))
-                    .count(),
-            ),
+            unseen: number(self.flags.unseen()),
+            deleted: number(self.flags.deleted()),
             recent: number(self.recent.len()),
         }
+    }
+
+    /// The place of the first message without `\Seen`.
+    pub fn first_unseen(&self) -> Option<usize> {
+        self.flags.first_unseen()
     }
 
     /// Sum of all sizes, if all are known.

@@ -7,6 +7,7 @@
 pub mod backend;
 pub mod expunged;
 pub mod flag;
+mod flag_column;
 pub mod id;
 pub mod memory;
 pub mod messages;

@@ -208,13 +208,12 @@ impl Messages {
         let mut touched = UidSet::new();
         for (uid, flags) in changed {
             let at = self.position(uid);
-            let place = at.and_then(|at| self.flags.get_mut(at).zip(self.mod_seqs.get_mut(at)));
-            let Some((old, old_mod_seq)) = place else {
+            let place = at.and_then(|at| Some((at, self.mod_seqs.get_mut(at)?)));
+            let Some((at, old_mod_seq)) = place else {
                 is_known = false;
                 continue;
             };
-            is_known &= *old == flags;
-            *old = flags;
+            is_known &= self.flags.set(at, flags) == Some(flags);
             *old_mod_seq = mod_seq;
             touched.insert(uid);
         }

@@ -94,9 +94,7 @@ impl View {
             told_flags: messages.highest_mod_seq(),
             ..Self::default()
         };
-        for uid in messages.uids() {
-            view.push(*uid);
-        }
+        view.push_all(messages.uids());
         view.recent = if claims {
             messages.claim_recent()
         } else {
@@ -326,9 +324,7 @@ impl View {
         }
         let before = self.len();
         let first_new = messages.uids().partition_point(|uid| uid.value() <= known);
-        for uid in messages.uids().iter().skip(first_new) {
-            self.push(*uid);
-        }
+        self.push_all(messages.uids().get(first_new..).unwrap_or_default());
         changes.exists = (self.len() > before).then(|| self.len());
         self.told = messages.highest_mod_seq();
     }
@@ -420,8 +416,15 @@ impl View {
         }
     }
 
-    fn push(&mut self, uid: Uid) {
-        self.push_run(uid.value(), uid.value());
+    /// Adds messages by rising UID, above all there are.
+    fn push_all(&mut self, mut uids: &[Uid]) {
+        while let (Some(first), Some((run, rest))) =
+            (uids.first(), uids.split_at_checked(run_length(uids)))
+        {
+            let last = run.last().unwrap_or(first);
+            self.push_run(first.value(), last.value());
+            uids = rest;
+        }
     }
 
     fn push_run(&mut self, first: u32, last: u32) {
@@ -435,6 +438,30 @@ impl View {
             }),
         }
     }
+}
+
+/// How many of the first of these rising UIDs have no gap between them, found in logarithmic time.
+fn run_length(uids: &[Uid]) -> usize {
+    let Some(first) = uids.first() else {
+        return 0;
+    };
+    let distance = |uid: &Uid| uid.value().checked_sub(first.value()).map(|d| d as usize);
+    let is_of_run = |at: usize| uids.get(at).and_then(distance) == Some(at);
+    let mut end = 1;
+    while is_of_run(end) {
+        end *= 2;
+    }
+    // the one at half of it is of the run
+    let (mut last, mut end) = (end / 2, end.min(uids.len()));
+    while end - last > 1 {
+        let middle = last.midpoint(end);
+        if is_of_run(middle) {
+            last = middle;
+        } else {
+            end = middle;
+        }
+    }
+    last + 1
 }
 
 /// The flags of a message as this connection sees them, `\Recent` apart.
@@ -451,6 +478,7 @@ mod tests {
     use super::*;
     use crate::mailbox::flag::SystemFlag;
     use crate::mailbox::id::UidValidity;
+    use proptest::prelude::*;
 
     fn messages(uids: &[u32]) -> Messages {
         let mut messages = Messages::new(UidValidity::new(1).unwrap(), Uid::MIN, ModSeq::ZERO);
@@ -465,6 +493,19 @@ mod tests {
         found
             .map(|(seq_num, uid)| (seq_num.value(), uid.value()))
             .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn runs_are_as_long_as_they_can_be(uids in proptest::collection::btree_set(1_u32..300, 0..250)) {
+            let uids: Vec<Uid> = uids.into_iter().filter_map(Uid::new).collect();
+            let one_by_one = uids.windows(2).take_while(|two| two[0].value() + 1 == two[1].value());
+            let expected = one_by_one.count() + usize::from(!uids.is_empty());
+            prop_assert_eq!(run_length(&uids), expected);
+            let mut view = View::default();
+            view.push_all(&uids);
+            prop_assert!(view.iter().map(|(_, uid)| uid).eq(uids));
+        }
     }
 
     #[test]

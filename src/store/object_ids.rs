@@ -20,6 +20,10 @@ const EARLIEST: i64 = 315_532_800;
 impl AccountState {
     /// MAILBOXID of a mailbox that need not be opened for it; none if that has to be.
     pub(super) fn noted_identifier(&self, name: &MailboxName) -> Option<String> {
+        let open = self.if_open(name).and_then(|mailbox| mailbox.known_guid());
+        if let Some(guid) = open {
+            return Some(hex(guid));
+        }
         let directory = self.folders.find(name).ok()??;
         let (_, guid) = uidlist_file::header(&directory).ok()??;
         guid.map(hex)
@@ -27,6 +31,11 @@ impl AccountState {
 }
 
 impl OpenMailbox {
+    /// The GUID as the list told when it was last looked at.
+    fn known_guid(&self) -> Option<[u8; 16]> {
+        self.disk().ok()?.list.list()?.guid()
+    }
+
     /// MAILBOXID: the GUID in hex. A list without one gets one; if that cannot be, there is none.
     ///
     /// # Errors

@@ -13,7 +13,6 @@ use crate::imap::types::fetch::FetchItem;
 use crate::imap::types::response::{Code, ListEntry, Untagged};
 use crate::imap::types::select::{Known, MatchData, Select};
 use crate::mailbox::backend::Intake;
-use crate::mailbox::flag::SystemFlag;
 use crate::mailbox::id::{SeqNum, Uid};
 use crate::mailbox::messages::Messages;
 use crate::mailbox::name::MailboxName;
@@ -101,12 +100,8 @@ fn tell_numbers(messages: &Messages, view: &View, dialect: Dialect, out: &mut Re
     out.push(&Untagged::Exists(view.len()));
     if !dialect.rev2 {
         out.push(&Untagged::Recent(view.recent_count()));
-        let unseen = |at: &usize| !messages.flags_at(*at).has(SystemFlag::Seen);
         // UNSEEN is a message number
-        if let Some(first) = (0..messages.len())
-            .find(unseen)
-            .filter(|_| !dialect.uid_only)
-        {
+        if let Some(first) = messages.first_unseen().filter(|_| !dialect.uid_only) {
             out.ok(Code::Unseen(SeqNum::at(first)), "First unseen message");
         }
     }
