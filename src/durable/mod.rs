@@ -15,6 +15,7 @@ use std::os::unix::fs::{
     DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown,
 };
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Permission bits that are taken from a directory for those made in it: with set-group-id, without sticky and set-user-id.
 const DIRECTORY_MODE_BITS: u32 = 0o2777;
@@ -196,7 +197,7 @@ fn same_file(file: &File, path: &Path) -> io::Result<()> {
 /// # Errors
 /// What the system says; [`io::ErrorKind::NotFound`] if there is no such file. The file is then cut to its old length, if that is possible.
 pub(crate) fn append(path: &Path, contents: &[u8]) -> io::Result<()> {
-    append_with(path, contents, File::sync_data)
+    append_with(path, contents, |file| file.sync_data())
 }
 
 /// As [`append`], where `sync` makes what was added durable, and whatever else has to be.
@@ -206,9 +207,9 @@ pub(crate) fn append(path: &Path, contents: &[u8]) -> io::Result<()> {
 pub(crate) fn append_with(
     path: &Path,
     contents: &[u8],
-    sync: impl FnOnce(&File) -> io::Result<()>,
+    sync: impl FnOnce(&Arc<File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut file = OpenOptions::new().append(true).open(path)?;
+    let mut file = Arc::new(OpenOptions::new().append(true).open(path)?);
     let length = file.metadata()?.len();
     let written = file.write_all(contents).and_then(|()| sync(&file));
     if written.is_err()

@@ -63,7 +63,7 @@ impl Crew {
                     tracing::warn!(
                         threads = name,
                         %error,
-                        advice = "files are read and synced one by one; raise the limit of threads and start anew",
+                        advice = "files are read one by one; raise the limit of threads and start anew",
                         "helpers_refused"
                     );
                 })
@@ -99,13 +99,5 @@ pub(super) struct AtWork(Arc<AtomicUsize>);
 impl Drop for AtWork {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-#[cfg(test)]
-impl Crew {
-    /// How many threads are at work.
-    pub(super) fn at_work(&self) -> usize {
-        self.at_work.load(Ordering::Acquire)
     }
 }

@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Octets gathered before they are written.
 const BUFFER_OCTETS: usize = 65_536;
@@ -79,7 +79,7 @@ pub(super) struct MaildirUpload {
     mailbox: Arc<OpenMailbox>,
     unique: String,
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     buffer: Vec<u8>,
     /// A CR at the end of what was written, held back until it is known what follows.
     has_cr: bool,
@@ -112,7 +112,7 @@ impl MaildirUpload {
             mailbox,
             unique,
             path,
-            file,
+            file: Arc::new(file),
             buffer: Vec::with_capacity(BUFFER_OCTETS),
             has_cr: false,
             previous: 0,
@@ -235,12 +235,12 @@ pub(super) fn deliver(target: &OpenMailbox, uploads: Vec<Box<dyn Upload>>) -> Re
     if uploads.iter().any(|upload| is_elsewhere(&upload.mailbox)) {
         return Err(Error::NonExistent);
     }
-    let syncs: Vec<OneSync<'_>> = uploads
-        .iter()
-        .map(|upload| -> OneSync<'_> { Box::new(|| upload.file.sync_all()) })
-        .collect();
-    let synced = target.account.store.syncers.sync(&syncs);
-    drop(syncs);
+    let syncs = uploads.iter().map(|upload| -> OneSync {
+        let file = Arc::clone(&upload.file);
+        Box::new(move || file.sync_all())
+    });
+    let synced = target.account.store.syncers.sync(syncs.collect());
+    let synced: io::Result<()> = synced.into_iter().collect();
     synced.map_err(|error| failed("sync messages", target.spool().tmp(), &error))?;
     let mut incoming = Vec::with_capacity(uploads.len());
     for mut upload in uploads {
@@ -429,23 +429,18 @@ impl OpenMailbox {
     }
 
     /// Makes the end of the list durable together with the names in these directories.
-    fn sync_with(&self, list: &File, directories: &[&Path]) -> Synced {
-        let outcome = Mutex::new(Ok(()));
-        let names = directories.iter().map(|directory| -> OneSync<'_> {
-            Box::new(|| {
-                if let Err(error) = durable::sync_dir(directory) {
-                    *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Err(error);
-                }
-                Ok(())
-            })
+    fn sync_with(&self, list: &Arc<File>, directories: &[&Path]) -> Synced {
+        let list = Arc::clone(list);
+        let list: OneSync = Box::new(move || list.sync_data());
+        let names = directories.iter().map(|directory| -> OneSync {
+            let directory = directory.to_path_buf();
+            Box::new(move || durable::sync_dir(&directory))
         });
-        let list: OneSync<'_> = Box::new(|| list.sync_data());
-        let all: Vec<OneSync<'_>> = std::iter::once(list).chain(names).collect();
-        let list = self.account.store.syncers.sync(&all);
-        drop(all);
+        let all = std::iter::once(list).chain(names).collect();
+        let mut outcomes = self.account.store.syncers.sync(all).into_iter();
         Synced {
-            list,
-            names: outcome.into_inner().unwrap_or_else(PoisonError::into_inner),
+            list: outcomes.next().unwrap_or(Ok(())),
+            names: outcomes.collect(),
         }
     }
 
@@ -521,7 +516,8 @@ mod tests {
     fn without_room(account: &dyn Account) -> Box<MaildirUpload> {
         let upload = account.upload(&MailboxName::inbox()).unwrap();
         let mut upload = upload.into_any().downcast::<MaildirUpload>().unwrap();
-        upload.file = File::options().write(true).open("/dev/full").unwrap();
+        let full = File::options().write(true).open("/dev/full");
+        upload.file = Arc::new(full.unwrap());
         upload
     }
 

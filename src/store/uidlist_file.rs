@@ -13,6 +13,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A lock that was not touched for so long is of a dead process; Dovecot's value.
@@ -443,7 +444,7 @@ impl LockedUidList<'_> {
     /// [`io::ErrorKind::NotFound`] if there is no list, [`io::ErrorKind::QuotaExceeded`] if no UID is left, and what the system says; then
     /// no UID was given.
     pub(super) fn append(&mut self, records: &[NewRecord<'_>]) -> io::Result<Vec<Uid>> {
-        self.append_with(records, File::sync_data)
+        self.append_with(records, |list| list.sync_data())
     }
 
     /// As [`LockedUidList::append`], where `sync` makes what was added to the file durable, and whatever else has to be.
@@ -453,7 +454,7 @@ impl LockedUidList<'_> {
     pub(super) fn append_with(
         &mut self,
         records: &[NewRecord<'_>],
-        sync: impl FnOnce(&File) -> io::Result<()>,
+        sync: impl FnOnce(&Arc<File>) -> io::Result<()>,
     ) -> io::Result<Vec<Uid>> {
         let list = self.file.list.as_ref().ok_or(io::ErrorKind::NotFound)?;
         if list.version() != 3 {
