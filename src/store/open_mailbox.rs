@@ -338,7 +338,7 @@ impl OwnChange {
                 && let Ok(stamp) = Stamp::of(spool.place(place))
                 && !state.is_known(&stamp)
             {
-                state.own_change(stamp, now, files);
+                state.own_change(stamp, now, files, place == Place::New);
             }
         }
     }

@@ -7,8 +7,9 @@
 //!   [`FINE_TICK`] (the kernel's own clock steps by 1 to 10 ms); where the nanoseconds are zero, [`COARSE_TICK`]. A stamp in the
 //!   future (another machine's clock) counts as suspect until it has been seen unchanged for [`COARSE_TICK`].
 //! - Our own renames change the stamp. If it was the known one just before, the new one is taken over without reading. What another
-//!   program did in the same moment would stay hidden, so such a directory is read at the next look, or, where reading is long work
-//!   ([`LARGE`]), at the first look after [`OWN_CHANGE_TRUST`].
+//!   program did in the same moment would stay hidden, so such a directory is read at the first look after the tick of the last change of ours, or,
+//!   where reading is long work ([`LARGE`]), after [`OWN_CHANGE_TRUST`]. Where mail is delivered (`new/`), and where ticks are long, it is read at the
+//!   next look.
 
 use super::filename::FileName;
 use super::files::{NameHasher, NewFile, StoredFile};
@@ -90,6 +91,12 @@ impl Stamp {
         }
     }
 
+    /// When a reading is not in the stamp's tick any more, in time since 1970, if that is soon.
+    fn settles_soon(&self, now: Duration) -> Option<Duration> {
+        let is_soon = self.tick() == FINE_TICK && self.modified <= now;
+        is_soon.then(|| self.modified + FINE_TICK)
+    }
+
     /// How long from `now`, in time since 1970, until a reading is not in the stamp's tick any more; none if it is not now.
     pub(super) fn settles_in(&self, now: Duration) -> Option<Duration> {
         let settled = self.modified + self.tick();
@@ -104,7 +111,7 @@ enum Trust {
     Full,
     /// Not at all: a change in the same tick may have followed.
     None,
-    /// We changed it ourselves: until this time since 1970.
+    /// We changed it ourselves, and nobody else did as far as the stamp tells: until this time since 1970.
     Until(Duration),
 }
 
@@ -137,6 +144,7 @@ impl DirectoryState {
 
     /// Notes a whole reading that began at this time since 1970, when the directory had this stamp.
     pub(super) fn was_read(&mut self, stamp: Stamp, began: Duration) {
+        let is_ours = self.stamp == Some(stamp) && matches!(self.trust, Trust::Until(_));
         if self.stamp != Some(stamp) {
             self.seen = began;
         }
@@ -145,8 +153,17 @@ impl DirectoryState {
         self.trust = if stamp.settles_in(began).is_none() || old_in_our_eyes {
             Trust::Full
         } else {
-            Trust::None
+            let end = stamp.settles_soon(began).filter(|_| is_ours);
+            end.map_or(Trust::None, Trust::Until)
         };
+    }
+
+    /// How long from `now`, in time since 1970, a reading is put off that our own change made necessary.
+    pub(super) fn is_put_off(&self, now: Duration) -> Option<Duration> {
+        match self.trust {
+            Trust::Until(end) if now < end => Some(end - now),
+            Trust::Full | Trust::None | Trust::Until(_) => None,
+        }
     }
 
     /// The last reading is not to be trusted: something does not fit.
@@ -164,13 +181,23 @@ impl DirectoryState {
         self.is_known(stamp) && self.trust == Trust::Full
     }
 
-    /// After a change of our own to a directory that was [`DirectoryState::is_known`] before, with `files` in it.
-    pub(super) fn own_change(&mut self, stamp: Stamp, now: Duration, files: usize) {
+    /// After a change of our own to a directory that was [`DirectoryState::is_known`] before, with `files` in it. Mail is `delivered` to some.
+    pub(super) fn own_change(
+        &mut self,
+        stamp: Stamp,
+        now: Duration,
+        files: usize,
+        delivered: bool,
+    ) {
         self.seen = now;
         self.stamp = Some(stamp);
+        let is_large = files >= LARGE;
         self.trust = match self.trust {
-            Trust::Full if files >= LARGE => Trust::Until(now + OWN_CHANGE_TRUST),
-            Trust::Until(end) if files >= LARGE => Trust::Until(end),
+            Trust::Full if is_large => Trust::Until(now + OWN_CHANGE_TRUST),
+            Trust::Full if !delivered => {
+                (stamp.settles_soon(now)).map_or(Trust::None, Trust::Until)
+            }
+            Trust::Until(end) if is_large || !delivered => Trust::Until(end),
             Trust::Full | Trust::None | Trust::Until(_) => Trust::None,
         };
     }
@@ -564,20 +591,60 @@ mod tests {
     #[test]
     fn own_changes_are_read_again_at_leisure_where_that_is_long_work() {
         let (old, new, newer) = (stamp(100, 1), stamp(200, 1), stamp(203, 1));
-        for (files, expected) in [
-            (LARGE, [false, false, true]),
-            (LARGE - 1, [true, true, true]),
+        for (files, delivered, expected) in [
+            (LARGE, true, [false, false, true]),
+            (LARGE, false, [false, false, true]),
+            (LARGE - 1, true, [true, true, true]),
         ] {
             let mut state = DirectoryState::UNKNOWN;
             state.was_read(old, at(150, 0));
             assert!(state.is_known(&old));
-            state.own_change(new, at(200, 1), files);
-            state.own_change(newer, at(203, 1), files);
+            state.own_change(new, at(200, 1), files, delivered);
+            state.own_change(newer, at(203, 1), files, delivered);
             let looks = [at(203, 2), at(205, 0), at(205, 1)];
             assert_eq!(
                 looks.map(|look| state.needs_reading(&newer, look)),
                 expected
             );
+        }
+    }
+
+    #[test]
+    fn own_changes_are_read_again_after_their_tick() {
+        let mut state = DirectoryState::UNKNOWN;
+        state.was_read(stamp(100, 1), at(150, 0));
+        // (our change, a look before its tick is over, one after)
+        let first = stamp(200, 1);
+        state.own_change(first, at(200, 1), 10, false);
+        assert!(!state.needs_reading(&first, at(200, 19)));
+        assert_eq!(
+            state.is_put_off(at(200, 19)),
+            Some(Duration::new(0, 1_000_001))
+        );
+        // another change does not put it off further
+        let second = stamp(200, 10_000_000);
+        state.own_change(second, at(200, 11), 10, false);
+        assert!(!state.needs_reading(&second, at(200, 19)));
+        assert!(state.needs_reading(&second, at(200, 21)));
+        assert_eq!(state.is_put_off(at(200, 21)), None);
+        // read within the tick of the second: once more after that
+        state.was_read(second, at(200, 21));
+        assert!(!state.needs_reading(&second, at(200, 29)));
+        assert!(state.needs_reading(&second, at(200, 31)));
+        state.was_read(second, at(200, 31));
+        assert!(state.is_trusted(&second));
+        // what somebody else changed is read at once, and again while that is young
+        let theirs = stamp(201, 1);
+        state.own_change(stamp(200, 999_000_000), at(200, 999), 10, false);
+        assert!(state.needs_reading(&theirs, at(201, 1)));
+        state.was_read(theirs, at(201, 1));
+        assert!(state.needs_reading(&theirs, at(201, 2)));
+        // long ticks, and clocks that are ahead
+        for odd in [stamp(300, 0), stamp(900, 7)] {
+            let mut state = DirectoryState::UNKNOWN;
+            state.was_read(stamp(100, 1), at(150, 0));
+            state.own_change(odd, at(300, 1), 10, false);
+            assert!(state.needs_reading(&odd, at(300, 2)), "{odd:?}");
         }
     }
 

@@ -140,6 +140,9 @@ impl OpenMailbox {
         let now = clock::since_epoch(clock::now());
         let whole =
             plan.whole || !disk.is_loaded || disk.joined == 0 || disk.cur.needs_reading(&cur, now);
+        if let Some(wait) = disk.cur.is_put_off(now).filter(|_| !whole) {
+            self.look_after(wait);
+        }
         if whole || disk.new.needs_reading(&new, now) {
             self.find_and_admit(disk, &spool, whole, plan)?;
             if plan.admit {
@@ -297,6 +300,13 @@ impl OpenMailbox {
             listing.read(spool, Place::Cur, &self.hasher, helpers, index)?;
         }
         Ok((new, cur))
+    }
+
+    /// A reading is put off: whoever waits for news looks again then, and whoever asks before looks as well.
+    fn look_after(&self, wait: Duration) {
+        self.signal.doubt();
+        let watcher = &self.account.store.watcher;
+        watcher.wake_later(&self.signal, wait);
     }
 
     /// Not everything could be found out: look again soon.

@@ -486,12 +486,14 @@ impl Timer {
         });
     }
 
-    /// Wakes a mailbox's connections once.
+    /// Wakes a mailbox's connections once, unless they are woken before anyhow.
     fn once(&self, signal: &Arc<Signal>, after: Duration) {
         self.schedule(|schedule| {
-            schedule
-                .once
-                .push((clock::monotonic() + after, Arc::downgrade(signal)));
+            let (when, signal) = (clock::monotonic() + after, Arc::downgrade(signal));
+            let mut once = schedule.once.iter();
+            if !once.any(|(before, known)| *before <= when && known.ptr_eq(&signal)) {
+                schedule.once.push((when, signal));
+            }
         });
     }
 
