@@ -118,7 +118,7 @@ impl AccountState {
             }
             Err(error) => return Err(error),
         };
-        self.store.kept.used(&mailbox);
+        self.store.kept.used(&mailbox, mailbox.files().len());
         Ok(mailbox)
     }
 
@@ -493,6 +493,10 @@ impl Account for MaildirAccount {
 
     fn deliver(&self, name: &MailboxName, uploads: Vec<Box<dyn Upload>>) -> Result<Placed> {
         let mailbox = self.state.mailbox(name)?;
-        deliver::deliver(&mailbox, uploads)
+        let placed = deliver::deliver(&mailbox, uploads);
+        // the next message finds its list read
+        let kept = &self.state.store.kept;
+        kept.used(&mailbox, mailbox.files().len().max(mailbox.listed()));
+        placed
     }
 }

@@ -9,6 +9,10 @@ use crate::mailbox::uid_set::UidSet;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How many files a thread removes at a time.
+const REMOVED_AT_ONCE: usize = 16;
 
 impl OpenMailbox {
     /// Removes messages, durably. Returns those that were removed by this call.
@@ -29,21 +33,21 @@ impl OpenMailbox {
         for _ in 0..MAX_LOOKUPS {
             let own = self.own_change(&disk);
             let mut lost = UidSet::new();
-            for uid in rest.iter() {
-                let Some((place, path)) = self.file_of(uid) else {
-                    continue;
-                };
-                match fs::remove_file(&path) {
+            let files: Vec<(Uid, Place, PathBuf)> = rest
+                .iter()
+                .filter_map(|uid| self.file_of(uid).map(|(place, path)| (uid, place, path)))
+                .collect();
+            for ((uid, place, path), tried) in files.iter().zip(self.remove_files(&files)) {
+                let (uid, place) = (*uid, *place);
+                let Some(gone) = tried else { continue };
+                match gone {
                     Ok(()) => {
                         removed.insert(uid);
                         touched_new |= place == Place::New;
                         touched_cur |= place == Place::Cur;
                     }
                     Err(error) if error.kind() == io::ErrorKind::NotFound => lost.insert(uid),
-                    Err(error) => {
-                        outcome = Err(failed("remove a message", &path, &error));
-                        break;
-                    }
+                    Err(error) => outcome = Err(failed("remove a message", path, &error)),
                 }
             }
             self.forget(&removed);
@@ -63,6 +67,26 @@ impl OpenMailbox {
         self.tidy_list(&mut disk, &spool);
         outcome.and(synced)?;
         Ok(removed)
+    }
+
+    /// Removes files, side by side where they are many: most of it is giving back what they took, and waiting for that. After one that cannot be
+    /// removed no more are tried; those are none.
+    fn remove_files(&self, files: &[(Uid, Place, PathBuf)]) -> Vec<Option<io::Result<()>>> {
+        let is_over = AtomicBool::new(false);
+        let mut tried: Vec<Option<io::Result<()>>> = files.iter().map(|_| None).collect();
+        let helpers = &self.account.store.helpers;
+        helpers.fill(&mut tried, REMOVED_AT_ONCE, &|at| {
+            let (_, _, path) = files.get(at)?;
+            if is_over.load(Ordering::Relaxed) {
+                return None;
+            }
+            let outcome = fs::remove_file(path);
+            if matches!(&outcome, Err(error) if error.kind() != io::ErrorKind::NotFound) {
+                is_over.store(true, Ordering::Relaxed);
+            }
+            Some(outcome)
+        });
+        tried
     }
 
     /// Place and path of a message's file.

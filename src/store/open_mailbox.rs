@@ -234,6 +234,13 @@ impl OpenMailbox {
         self.signal.doubt();
     }
 
+    /// How many records of the UID list are in memory.
+    pub(super) fn listed(&self) -> usize {
+        let disk = self.disk().ok();
+        let list = disk.as_ref().and_then(|disk| disk.list.list());
+        list.map_or(0, |list| list.records().len())
+    }
+
     /// Path of a message's file as last seen; none if there is no such message.
     pub(super) fn path(&self, uid: Uid) -> Option<PathBuf> {
         let files = self.files();
