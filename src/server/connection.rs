@@ -10,7 +10,7 @@
 use super::end::{Account, End};
 use super::limits::{Handle, Order, Seat};
 use super::listener::{Door, Service, TlsMode};
-use super::loan::Pace;
+use super::loan::Quickness;
 use super::stream::Stream;
 use super::work::Machine;
 use super::{Shared, now};
@@ -54,7 +54,7 @@ pub(super) struct Connection {
     /// What the client sent last is still being answered.
     answering: bool,
     /// How soon the client sends something after it was answered.
-    pub(super) pace: Pace,
+    pub(super) quickness: Quickness,
     /// When what compression holds is given back.
     rest_at: Option<Instant>,
 }
@@ -81,7 +81,7 @@ pub(super) async fn serve(
         was_authenticated: false,
         silent_since: began,
         answering: false,
-        pace: Pace::Slow,
+        quickness: Quickness::default(),
         rest_at: None,
     };
     let end = connection.run(refusal).await;
@@ -218,6 +218,8 @@ impl Connection {
                     if read? == 0 {
                         return Err(End::ByClient);
                     }
+                    let silence = now().saturating_duration_since(self.silent_since);
+                    self.quickness.heard_after(silence);
                     self.heard();
                     return Ok(None);
                 }
@@ -239,10 +241,7 @@ impl Connection {
 
     /// Octets came in.
     pub(super) fn heard(&mut self) {
-        let now = now();
-        let silence = now.saturating_duration_since(self.silent_since);
-        self.pace = self.pace.after(silence);
-        self.silent_since = now;
+        self.silent_since = now();
         self.answering = true;
         self.seat.handle.heard();
         self.rest_later();
@@ -301,8 +300,17 @@ impl Connection {
         self.write_packed(packed).await
     }
 
-    /// Writes octets; fails if the client takes nothing for too long or the connection is to end.
+    /// Writes octets; fails if the client takes nothing for too long or the connection is to end. Most are taken at once: room for waiting is made
+    /// only where it is needed.
     async fn write_packed(&mut self, mut rest: Output) -> Result<(), End> {
+        if self.stream.send_packed_at_once(&mut rest) {
+            return Ok(());
+        }
+        Box::pin(self.write_slowly(rest)).await
+    }
+
+    /// Writes octets that the client does not take at once.
+    async fn write_slowly(&mut self, mut rest: Output) -> Result<(), End> {
         let handle = Arc::clone(&self.seat.handle);
         let patience = self.shared.timeouts.write;
         let mut is_first = true;
@@ -463,7 +471,8 @@ async fn input(
     if is_wanted {
         stream.read(|octets| machine.protocol.feed(octets)).await
     } else {
-        stream.broken().await;
+        // seldom, and so without room in each connection
+        Box::pin(stream.broken()).await;
         Ok(0)
     }
 }

@@ -29,33 +29,52 @@ struct Lent {
     pace: Pace,
 }
 
-/// How soon a client gives its next command.
+/// Whether the next command of a client is waited for, and what came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pace {
-    /// Not soon, or not known.
+    /// It is not.
     Slow,
-    /// So soon that it is worth waiting for.
+    /// It is, as the client was quick with some before.
     Quick,
-    /// It was quick, and what it sent then was read.
+    /// It was, and came.
     Heard,
-    /// It was waited for in vain.
+    /// It was, in vain.
     Missed,
 }
 
-impl Pace {
-    /// Of a client that sent something so long after the answer before.
-    pub(super) fn after(self, silence: Duration) -> Self {
-        match self {
-            // the silence is measured from the end of the wait
-            Self::Missed => Self::Slow,
-            Self::Slow | Self::Quick | Self::Heard if silence < LINGER => Self::Quick,
-            Self::Slow | Self::Quick | Self::Heard => Self::Slow,
+/// How many commands of a client came soon, one after the other.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Quickness(u8);
+
+impl Quickness {
+    /// How many it must be, so that a client which only logs in and then waits is not waited for.
+    const ENOUGH: u8 = 3;
+
+    /// A command came so long after the answer before.
+    pub(super) fn heard_after(&mut self, silence: Duration) {
+        self.0 = if silence < LINGER {
+            self.0.saturating_add(1)
+        } else {
+            0
+        };
+    }
+
+    /// Something was read, or not, while the stream was lent.
+    pub(super) const fn returned(&mut self, pace: Pace) {
+        match pace {
+            Pace::Missed => self.0 = 0,
+            Pace::Heard => self.0 = self.0.saturating_add(1),
+            Pace::Slow | Pace::Quick => {}
         }
     }
 
-    /// Whether its next command is worth waiting for.
-    const fn is_quick(self) -> bool {
-        matches!(self, Self::Quick | Self::Heard)
+    /// Whether the next one is waited for.
+    pub(super) const fn pace(self) -> Pace {
+        if self.0 < Self::ENOUGH {
+            Pace::Slow
+        } else {
+            Pace::Quick
+        }
     }
 }
 
@@ -102,7 +121,8 @@ impl Loan {
     pub(super) fn read_soon(&self, take: impl FnMut(&[u8])) -> bool {
         let mut lent = self.lock();
         let Lent { stream, pace, .. } = &mut *lent;
-        let Some(stream) = stream.as_mut().filter(|_| pace.is_quick()) else {
+        let is_waited_for = matches!(pace, Pace::Quick | Pace::Heard);
+        let Some(stream) = stream.as_mut().filter(|_| is_waited_for) else {
             return false;
         };
         let is_heard = stream.read_within(LINGER, take);
@@ -289,10 +309,27 @@ mod tests {
         assert_eq!(returned.pace, Pace::Missed);
         let mut stream = returned.stream.unwrap();
         assert_eq!(stream.read(|_| {}).await.unwrap(), 4);
-        let next = returned.pace.after(Duration::ZERO);
-        assert_eq!(next, Pace::Slow);
-        assert_eq!(next.after(Duration::ZERO), Pace::Quick);
-        assert_eq!(next.after(LINGER), Pace::Slow);
+    }
+
+    #[test]
+    fn a_client_is_quick_when_some_commands_came_soon() {
+        let mut quickness = Quickness::default();
+        for expected in [Pace::Slow, Pace::Slow, Pace::Quick, Pace::Quick] {
+            quickness.heard_after(Duration::ZERO);
+            assert_eq!(quickness.pace(), expected);
+        }
+        quickness.returned(Pace::Heard);
+        quickness.returned(Pace::Quick);
+        assert_eq!(quickness.pace(), Pace::Quick);
+        for slow in [
+            |quickness: &mut Quickness| quickness.heard_after(LINGER),
+            |quickness: &mut Quickness| quickness.returned(Pace::Missed),
+        ] {
+            let mut quickness = quickness;
+            slow(&mut quickness);
+            quickness.heard_after(Duration::ZERO);
+            assert_eq!(quickness.pace(), Pace::Slow);
+        }
     }
 
     #[tokio::test]

@@ -212,13 +212,21 @@ impl Stream {
     /// Writes what the system takes at once, from any thread, and takes it out of the octets. True if that was all, and nothing is left to be
     /// flushed. What goes wrong shows at the next [`send`](Self::send).
     pub(super) fn send_at_once(&mut self, octets: &mut Output) -> bool {
+        let before = octets.len();
+        let is_all = self.send_packed_at_once(octets);
+        let count = before - octets.len();
+        self.plain_out = self.plain_out.saturating_add(count as u64);
+        is_all
+    }
+
+    /// As [`send_at_once`](Self::send_at_once), of octets that are [packed](Self::packed).
+    pub(super) fn send_packed_at_once(&mut self, octets: &mut Output) -> bool {
         let context = &mut Context::from_waker(Waker::noop());
         while !octets.is_empty()
             && let Poll::Ready(Ok(count @ 1..)) = self.transport.poll_write(context, octets)
         {
             octets.advance(count);
             self.sent = self.sent.saturating_add(count as u64);
-            self.plain_out = self.plain_out.saturating_add(count as u64);
         }
         self.is_unflushed |= !matches!(self.transport.poll_flush(context), Poll::Ready(Ok(())));
         octets.is_empty() && !self.is_unflushed

@@ -56,8 +56,13 @@ impl Connection {
     ) -> Result<(Machine, Option<Step>), End> {
         let held = std::mem::take(&mut machine.output);
         let may_lend = held.is_empty() && piece.is_empty() && self.stream.may_be_lent();
-        let loan =
-            may_lend.then(|| Arc::new(Loan::new(self.stream.lend(), work.clone(), self.pace)));
+        let loan = may_lend.then(|| {
+            Arc::new(Loan::new(
+                self.stream.lend(),
+                work.clone(),
+                self.quickness.pace(),
+            ))
+        });
         let mut underway = Underway { work, held, loan };
         let worked = self.finish(machine, piece, &mut underway).await;
         self.take_back(&mut underway);
@@ -141,7 +146,7 @@ impl Connection {
         if returned.pace == Pace::Heard {
             self.heard();
         }
-        self.pace = returned.pace;
+        self.quickness.returned(returned.pace);
     }
 
     /// Waits for work to end and writes a piece meanwhile, then signs of life, before the first of them what was held back.

@@ -27,8 +27,6 @@ struct Shared {
     queue: usize,
     deadline: Duration,
     state: Mutex<State>,
-    /// A job was queued, or the volume was closed.
-    changed: Condvar,
 }
 
 /// A job's time on its thread.
@@ -57,14 +55,27 @@ impl Turn {
 struct State {
     waiting: VecDeque<Waiting>,
     running: Vec<Running>,
-    /// Threads there are, and those of them that wait for a job.
+    /// Threads there are.
     threads: usize,
-    idle: usize,
+    /// What wakes each of them that waits for a job. The one that began to wait last is woken first: what it works with is at hand still, in the
+    /// processor and in the allocator, which gives each thread memory of its own.
+    idle: Vec<Arc<Condvar>>,
     /// Number of the next job.
     next: u64,
     /// The hanging was logged.
     reported: bool,
     closed: bool,
+}
+
+impl State {
+    /// Wakes a thread that waits for a job; false if none does.
+    fn wake_one(&mut self) -> bool {
+        let idle = self.idle.pop();
+        if let Some(idle) = &idle {
+            idle.notify_one();
+        }
+        idle.is_some()
+    }
 }
 
 /// A job that waits.
@@ -99,7 +110,6 @@ impl Volume {
                 queue: settings.queue,
                 deadline: settings.deadline,
                 state: Mutex::default(),
-                changed: Condvar::new(),
             }),
         }
     }
@@ -115,11 +125,14 @@ impl Volume {
             account: account.into(),
             job,
         });
-        if state.waiting.len() > state.idle && state.threads < self.shared.threads {
+        let idle = state.idle.pop();
+        if idle.is_none() && state.threads < self.shared.threads {
             self.start_thread(&mut state)?;
         }
         drop(state);
-        self.shared.changed.notify_one();
+        if let Some(idle) = idle {
+            idle.notify_one();
+        }
         Ok(())
     }
 
@@ -140,8 +153,8 @@ impl Volume {
         let mut state = self.shared.lock();
         state.closed = true;
         let unrun = std::mem::take(&mut state.waiting);
+        while state.wake_one() {}
         drop(state);
-        self.shared.changed.notify_all();
         drop(unrun);
     }
 
@@ -208,6 +221,7 @@ impl Shared {
         let turn = Turn {
             shared: Arc::clone(self),
         };
+        let wake = Arc::new(Condvar::new());
         let mut state = self.lock();
         loop {
             if let Some((number, job)) = self.take(&mut state) {
@@ -222,13 +236,13 @@ impl Shared {
             if state.closed {
                 break;
             }
-            state.idle += 1;
-            let (woken, wait) = self
-                .changed
+            state.idle.push(Arc::clone(&wake));
+            let (woken, wait) = wake
                 .wait_timeout(state, THREAD_IDLE)
                 .unwrap_or_else(PoisonError::into_inner);
             state = woken;
-            state.idle -= 1;
+            // whoever woke it has taken it out
+            state.idle.retain(|idle| !Arc::ptr_eq(idle, &wake));
             if wait.timed_out() && state.waiting.is_empty() {
                 break;
             }
@@ -253,7 +267,7 @@ impl Shared {
             since: now,
         });
         if !state.waiting.is_empty() {
-            self.changed.notify_one();
+            state.wake_one();
         }
         Some((number, job))
     }
