@@ -45,9 +45,10 @@ pub fn print_row(values: &Values) {
     let mut ratios = ratios(values);
     ratios.sort_by(f64::total_cmp);
     let ratio = median(ratios.clone());
-    let reached = match values.row.better {
-        Better::Lower => ratio <= values.row.goal,
-        Better::Higher => ratio >= values.row.goal,
+    let goal = if values.row.is_absolute {
+        format!("{} {}", values.row.goal, values.row.unit)
+    } else {
+        format!("{:.3}", values.row.goal)
     };
     let spread = format!(
         "{:.3}–{:.3}",
@@ -55,16 +56,29 @@ pub fn print_row(values: &Values) {
         ratios.last().unwrap_or(&f64::NAN)
     );
     println!(
-        "{:42} {ours:>11.4} {theirs:>11.4} {ratio:>8.3} {spread:>17} {:>7.3}{}  {:>15} {:>15} {:>11} {:>13}  {}",
+        "{:42} {ours:>11.4} {theirs:>11.4} {ratio:>8.3} {spread:>17} {goal:>7}{}  {:>15} {:>15} {:>11} {:>13}  {}",
         values.name,
-        values.row.goal,
-        if reached { " " } else { "!" },
+        if is_reached(values) { " " } else { "!" },
         both(|m| m.server_cpu, 3),
         both(|m| m.client_cpu, 3),
         both(|m| m.client_cpu / m.seconds * 100.0, 0),
         both(|m| m.pss_kib as f64 / 1024.0, 1),
         values.row.unit
     );
+}
+
+/// Whether the row is at its goal, by medians.
+fn is_reached(values: &Values) -> bool {
+    let row = values.row;
+    let figure = if row.is_absolute {
+        median(values.ours.iter().map(|m| m.value).collect())
+    } else {
+        median(ratios(values))
+    };
+    match row.better {
+        Better::Lower => figure <= row.goal,
+        Better::Higher => figure >= row.goal,
+    }
 }
 
 /// Microseconds by size of the mailbox.
@@ -117,7 +131,8 @@ fn row_to_json(values: &Values) -> Value {
     };
     let ratios = ratios(values);
     json!({
-        "workload": values.name, "unit": values.row.unit, "goal": values.row.goal, "ratio": median(ratios.clone()), "ratios": ratios,
+        "workload": values.name, "unit": values.row.unit, "goal": values.row.goal, "goal_is_absolute": values.row.is_absolute,
+        "reached": is_reached(values), "ratio": median(ratios.clone()), "ratios": ratios,
         "restante": side(&values.ours), "theirs": side(&values.theirs),
     })
 }

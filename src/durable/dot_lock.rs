@@ -4,9 +4,9 @@
 //! any other host, and where nothing can be read, the lock is stale when its mtime has not changed for a while. Age is measured by the clock
 //! of the file system (the mtime of a file just made beside the lock), so hosts that share it need not agree on the time.
 //!
-//! A lock that is taken often has a lasting file that says whose it is ([`LockFile`]) and is linked as the lock: ext4 passes over each inode that was
-//! freed within the last minutes when it looks for a new one, so that a server that makes and removes a file for each lock slows all others that
-//! make files there.
+//! A lock that is taken often has a lasting file that says whose it is ([`LockFile`]) and is linked as the lock: a link costs a quarter of a file that
+//! is made and removed. And ext4 without a journal passes over each inode that was freed within the last minutes when it looks for a new one, so that a
+//! server which makes and removes a file for each lock slows all that make files there.
 //!
 //! Threads of this process keep each other out through a table in memory. So a lock that bears our own process number, but is not in
 //! the table, is one that an earlier process of that number left: usual in containers, where the server always has the same number.
