@@ -63,55 +63,46 @@ impl LockFile {
         }
     }
 
-    /// Links it as a lock; none if there is such a lock already.
+    /// Links it as a lock; none if there is such a lock already. Never a file that another process put in its place meanwhile: whoever reads the lock
+    /// would judge that process.
     ///
     /// # Errors
     /// What the system says, for example that there are no links on this file system.
     fn link(&mut self, lock: &Path, like: &Ownership) -> io::Result<Option<Identity>> {
         for _ in 0..2 {
-            let identity = match self.identity {
-                Some(identity) => identity,
-                None => self.find(like)?,
-            };
-            self.identity = Some(identity);
-            match touch(&self.path).and_then(|()| std::fs::hard_link(&self.path, lock)) {
-                Ok(()) => {}
+            let (file, identity) = self.ours(like)?;
+            touch(&file)?;
+            match give_another_name(&file, lock) {
+                Ok(()) => return Ok(Some(identity)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
                 // somebody removed it
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    self.identity = None;
-                    continue;
-                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
-            if identity_of(lock)? == identity {
-                return Ok(Some(identity));
-            }
-            // that of another process, which took our file for one of a dead process
-            std::fs::remove_file(lock)?;
-            self.identity = None;
         }
         Err(io::ErrorKind::ResourceBusy.into())
     }
 
-    /// The file there, if it says that it is ours, else a new one.
-    fn find(&self, like: &Ownership) -> io::Result<Identity> {
-        match read(&self.path) {
-            Ok((metadata, text)) if text == whose().as_bytes() => {
-                return Ok(identity(&metadata));
+    /// The file there, if it is ours, else a new one in its place.
+    fn ours(&mut self, like: &Ownership) -> io::Result<(File, Identity)> {
+        match super::open_regular(&self.path) {
+            Ok((file, about)) => {
+                let found = identity(&about);
+                if self.identity == Some(found) || contents(&file)? == whose().as_bytes() {
+                    self.identity = Some(found);
+                    return Ok((file, found));
+                }
             }
-            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let (begun, _, identity) = begin(&self.path, like)?;
-        match std::fs::rename(&begun, &self.path) {
-            Ok(()) => Ok(identity),
-            Err(error) => {
-                remove_quietly(&begun);
-                Err(error)
-            }
+        let (begun, file, made) = begin(&self.path, like)?;
+        if let Err(error) = std::fs::rename(&begun, &self.path) {
+            remove_quietly(&begun);
+            return Err(error);
         }
+        self.identity = Some(made);
+        Ok((file, made))
     }
 }
 
@@ -197,7 +188,8 @@ impl DotLock {
                 format!("{} was taken over by another process", self.path.display()),
             ));
         }
-        touch(&self.path)
+        let (file, _) = super::open_regular(&self.path)?;
+        touch(&file)
     }
 
     /// True if the lock file is still the one we made.
@@ -395,8 +387,8 @@ fn identity(metadata: &Metadata) -> Identity {
 }
 
 /// Gives a file the time of now.
-fn touch(path: &Path) -> io::Result<()> {
-    use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
+fn touch(file: &File) -> io::Result<()> {
+    use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
     let now = Timespec {
         tv_sec: 0,
         tv_nsec: UTIME_NOW,
@@ -405,7 +397,16 @@ fn touch(path: &Path) -> io::Result<()> {
         last_access: now,
         last_modification: now,
     };
-    utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?;
+    futimens(file, &times)?;
+    Ok(())
+}
+
+/// Gives an open file one more name, which must be free. One without any name is not found.
+fn give_another_name(file: &File, name: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD, linkat};
+    use std::os::fd::AsRawFd as _;
+    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    linkat(CWD, open, CWD, name, AtFlags::SYMLINK_FOLLOW)?;
     Ok(())
 }
 
@@ -427,11 +428,15 @@ fn give_name(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Reads a lock file.
 fn read(path: &Path) -> io::Result<(Metadata, Vec<u8>)> {
-    let file = super::open(path)?;
-    let metadata = file.metadata()?;
+    let (file, about) = super::open_regular(path)?;
+    Ok((about, contents(&file)?))
+}
+
+/// What a lock file says.
+fn contents(file: &File) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     file.take(MAX_OCTETS).read_to_end(&mut text)?;
-    Ok((metadata, text))
+    Ok(text)
 }
 
 /// The process that holds a lock, if it is one of this host.
@@ -548,6 +553,12 @@ mod tests {
         }
     }
 
+    fn write(path: &Path, text: &str) {
+        File::create(path)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .unwrap();
+    }
+
     #[test]
     fn a_lock_always_says_whose_it_is() {
         let place = Place::new();
@@ -603,7 +614,7 @@ mod tests {
         // a dead process's, none, and our own from then on
         for left in [Some("1:elsewhere.example"), None, None] {
             if let Some(text) = left {
-                fs::write(&path, text).unwrap();
+                write(&path, text);
             }
             let lock = place.acquire_by(&mut lasting, BRIEF).unwrap();
             assert_eq!(fs::read_to_string(&place.lock).unwrap(), own);
@@ -615,7 +626,7 @@ mod tests {
             drop(lock);
             assert!(!place.lock.exists());
         }
-        let mut after_restart = LockFile::new(path.clone());
+        let mut after_restart = LockFile::new(path);
         drop(place.acquire_by(&mut after_restart, BRIEF).unwrap());
         assert_eq!(after_restart.identity, first);
     }
@@ -630,7 +641,7 @@ mod tests {
             drop(place.acquire_by(&mut lasting, BRIEF).unwrap());
             fs::remove_file(&path).unwrap();
             if let Some(text) = other {
-                fs::write(&path, text).unwrap();
+                write(&path, text);
             }
             let lock = place.acquire_by(&mut lasting, BRIEF).unwrap();
             assert_eq!(fs::read_to_string(&place.lock).unwrap(), own, "{other:?}");
@@ -641,12 +652,26 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_lost_its_name_is_never_linked() {
+        let place = Place::new();
+        let path = place.file.with_file_name("lasting");
+        let mut lasting = LockFile::new(path.clone());
+        let (file, _) = lasting.ours(&place.like).unwrap();
+        // another process puts its own there at this moment
+        fs::remove_file(&path).unwrap();
+        write(&path, "1:elsewhere.example");
+        let refused = give_another_name(&file, &place.lock).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::NotFound);
+        assert!(!place.lock.exists());
+    }
+
+    #[test]
     fn without_a_lasting_file_a_lock_is_made() {
         let place = Place::new();
         // a directory cannot be linked, nor replaced by a file
         let path = place.file.with_file_name("lasting");
         fs::create_dir(&path).unwrap();
-        let mut lasting = LockFile::new(path.clone());
+        let mut lasting = LockFile::new(path);
         let lock = place.acquire_by(&mut lasting, BRIEF).unwrap();
         assert!(place.lock.exists());
         drop(lock);
