@@ -48,19 +48,12 @@ type Identity = (u64, u64, Option<SystemTime>);
 
 /// A file of ours that lasts and that is linked as a lock.
 #[derive(Debug)]
-pub(crate) struct LockFile {
-    path: PathBuf,
-    /// Which file it is; none before it was looked at.
-    identity: Option<Identity>,
-}
+pub(crate) struct LockFile(PathBuf);
 
 impl LockFile {
     /// The file of this path, beside what is locked. It may be removed at any time.
     pub(crate) const fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            identity: None,
-        }
+        Self(path)
     }
 
     /// Links it as a lock; none if there is such a lock already. Never a file that another process put in its place meanwhile: whoever reads the lock
@@ -68,12 +61,12 @@ impl LockFile {
     ///
     /// # Errors
     /// What the system says, for example that there are no links on this file system.
-    fn link(&mut self, lock: &Path, like: &Ownership) -> io::Result<Option<Identity>> {
+    fn link(&self, lock: &Path, like: &Ownership) -> io::Result<Option<(File, Identity)>> {
         for _ in 0..2 {
             let (file, identity) = self.ours(like)?;
             touch(&file)?;
             match give_another_name(&file, lock) {
-                Ok(()) => return Ok(Some(identity)),
+                Ok(()) => return Ok(Some((file, identity))),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
                 // somebody removed it
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -84,24 +77,23 @@ impl LockFile {
     }
 
     /// The file there, if it is ours, else a new one in its place.
-    fn ours(&mut self, like: &Ownership) -> io::Result<(File, Identity)> {
-        match super::open_regular(&self.path) {
+    fn ours(&self, like: &Ownership) -> io::Result<(File, Identity)> {
+        match super::open_regular(&self.0) {
             Ok((file, about)) => {
-                let found = identity(&about);
-                if self.identity == Some(found) || contents(&file)? == whose().as_bytes() {
-                    self.identity = Some(found);
+                // what it says counts, not that it was ours once: its inode may be another process's file by now
+                if contents(&file)? == whose().as_bytes() {
+                    let found = identity(&about);
                     return Ok((file, found));
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let (begun, file, made) = begin(&self.path, like)?;
-        if let Err(error) = std::fs::rename(&begun, &self.path) {
+        let (begun, file, made) = begin(&self.0, like)?;
+        if let Err(error) = std::fs::rename(&begun, &self.0) {
             remove_quietly(&begun);
             return Err(error);
         }
-        self.identity = Some(made);
         Ok((file, made))
     }
 }
@@ -111,8 +103,8 @@ impl LockFile {
 pub(crate) struct DotLock {
     path: PathBuf,
     identity: Identity,
-    /// What was made for this lock: while it is open, nothing else has its inode.
-    _file: Option<File>,
+    /// The lock itself: while it is open, nothing else has its inode.
+    _file: File,
     /// Other threads are let in only after the file is gone: fields are dropped after `drop`.
     _claim: Claim,
 }
@@ -139,7 +131,7 @@ impl DotLock {
     /// # Errors
     /// As [`DotLock::acquire`].
     pub(crate) fn acquire_by(
-        mut by: Option<&mut LockFile>,
+        by: Option<&LockFile>,
         file: &Path,
         like: &Ownership,
         timeout: Duration,
@@ -154,14 +146,12 @@ impl DotLock {
             }
         };
         loop {
-            let made = match by.as_mut().map(|lasting| lasting.link(&path, like)) {
-                Some(Ok(linked)) => linked.map(|identity| (identity, None)),
+            let made = match by.map(|lasting| lasting.link(&path, like)) {
+                Some(Ok(linked)) => linked,
                 // no links, or no peace
-                Some(Err(_)) | None => {
-                    make(&path, like)?.map(|(file, identity)| (identity, Some(file)))
-                }
+                Some(Err(_)) | None => make(&path, like)?,
             };
-            if let Some((identity, file)) = made {
+            if let Some((file, identity)) = made {
                 return Ok(Self {
                     path,
                     identity,
@@ -541,7 +531,7 @@ mod tests {
             DotLock::acquire(&self.file, &self.like, timeout, STALE)
         }
 
-        fn acquire_by(&self, by: &mut LockFile, timeout: Duration) -> io::Result<DotLock> {
+        fn acquire_by(&self, by: &LockFile, timeout: Duration) -> io::Result<DotLock> {
             DotLock::acquire_by(Some(by), &self.file, &self.like, timeout, STALE)
         }
 
@@ -609,14 +599,14 @@ mod tests {
         let place = Place::new();
         let path = place.file.with_file_name("lasting");
         let own = format!("{}:{}", std::process::id(), host());
-        let mut lasting = LockFile::new(path.clone());
+        let lasting = LockFile::new(path.clone());
         let mut first = None;
         // a dead process's, none, and our own from then on
         for left in [Some("1:elsewhere.example"), None, None] {
             if let Some(text) = left {
                 write(&path, text);
             }
-            let lock = place.acquire_by(&mut lasting, BRIEF).unwrap();
+            let lock = place.acquire_by(&lasting, BRIEF).unwrap();
             assert_eq!(fs::read_to_string(&place.lock).unwrap(), own);
             let identity = identity_of(&place.lock).unwrap();
             assert_eq!(identity_of(&path).unwrap(), identity);
@@ -626,9 +616,9 @@ mod tests {
             drop(lock);
             assert!(!place.lock.exists());
         }
-        let mut after_restart = LockFile::new(path);
-        drop(place.acquire_by(&mut after_restart, BRIEF).unwrap());
-        assert_eq!(after_restart.identity, first);
+        let after_restart = LockFile::new(path);
+        drop(place.acquire_by(&after_restart, BRIEF).unwrap());
+        assert_eq!(identity_of(&after_restart.0).ok(), first);
     }
 
     #[test]
@@ -636,14 +626,14 @@ mod tests {
         let place = Place::new();
         let path = place.file.with_file_name("lasting");
         let own = format!("{}:{}", std::process::id(), host());
-        let mut lasting = LockFile::new(path.clone());
+        let lasting = LockFile::new(path.clone());
         for other in [None, Some("1:elsewhere.example"), Some("")] {
-            drop(place.acquire_by(&mut lasting, BRIEF).unwrap());
+            drop(place.acquire_by(&lasting, BRIEF).unwrap());
             fs::remove_file(&path).unwrap();
             if let Some(text) = other {
                 write(&path, text);
             }
-            let lock = place.acquire_by(&mut lasting, BRIEF).unwrap();
+            let lock = place.acquire_by(&lasting, BRIEF).unwrap();
             assert_eq!(fs::read_to_string(&place.lock).unwrap(), own, "{other:?}");
             lock.touch().unwrap();
             drop(lock);
@@ -652,10 +642,24 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_says_something_else_is_never_linked_though_it_is_the_same() {
+        let place = Place::new();
+        let path = place.file.with_file_name("lasting");
+        let lasting = LockFile::new(path.clone());
+        drop(place.acquire_by(&lasting, BRIEF).unwrap());
+        // as if another process's file had got its inode
+        write(&path, "1:elsewhere.example");
+        let lock = place.acquire_by(&lasting, BRIEF).unwrap();
+        assert_eq!(fs::read_to_string(&place.lock).unwrap(), whose());
+        drop(lock);
+        assert!(!place.lock.exists());
+    }
+
+    #[test]
     fn a_file_that_lost_its_name_is_never_linked() {
         let place = Place::new();
         let path = place.file.with_file_name("lasting");
-        let mut lasting = LockFile::new(path.clone());
+        let lasting = LockFile::new(path.clone());
         let (file, _) = lasting.ours(&place.like).unwrap();
         // another process puts its own there at this moment
         fs::remove_file(&path).unwrap();
@@ -671,8 +675,8 @@ mod tests {
         // a directory cannot be linked, nor replaced by a file
         let path = place.file.with_file_name("lasting");
         fs::create_dir(&path).unwrap();
-        let mut lasting = LockFile::new(path);
-        let lock = place.acquire_by(&mut lasting, BRIEF).unwrap();
+        let lasting = LockFile::new(path);
+        let lock = place.acquire_by(&lasting, BRIEF).unwrap();
         assert!(place.lock.exists());
         drop(lock);
         assert_eq!(

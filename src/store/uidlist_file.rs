@@ -362,7 +362,7 @@ impl UidListFile {
         like: &Ownership,
         timeout: Duration,
     ) -> io::Result<LockedUidList<'_>> {
-        let by = Some(&mut self.lock_file);
+        let by = Some(&self.lock_file);
         let lock = DotLock::acquire_by(by, &self.path, like, timeout, STALE_AFTER)?;
         let mut look = self.look_closely()?;
         let end = self.list.as_ref().map_or(0, |list| list.octets() as u64);
