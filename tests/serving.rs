@@ -343,3 +343,25 @@ fn a_stop_says_good_bye_in_both_protocols() {
     let said = pop3.rest();
     assert!(said.starts_with("-ERR [SYS/TEMP]"), "{said:?}");
 }
+
+#[test]
+fn a_client_that_never_pauses_hears_that_it_is_over() {
+    let fixture = Fixture::start(support::NEVER);
+    let mut client = fixture.imap("anna@one");
+    for command in 0..100_000 {
+        if command == 500 {
+            fixture.house.control().revoke("anna@one");
+        }
+        client.send("b status inbox (messages)\r\n");
+        loop {
+            let line = client.line();
+            if line.starts_with("* BYE") {
+                return;
+            }
+            if line.starts_with("b ") {
+                break;
+            }
+        }
+        assert!(command < 600, "a hundred commands were done for it since");
+    }
+}

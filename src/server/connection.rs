@@ -303,10 +303,19 @@ impl Connection {
     /// Writes octets; fails if the client takes nothing for too long or the connection is to end. Most are taken at once: room for waiting is made
     /// only where it is needed.
     async fn write_packed(&mut self, mut rest: Output) -> Result<(), End> {
+        self.obey_cutting()?;
         if self.stream.send_packed_at_once(&mut rest) {
             return Ok(());
         }
         Box::pin(self.write_slowly(rest)).await
+    }
+
+    /// Ends a connection that is to end even in the midst of an answer.
+    pub(super) fn obey_cutting(&self) -> Result<(), End> {
+        match self.seat.handle.order().and_then(cutting) {
+            Some(reason) => Err(End::Interrupted(reason)),
+            None => Ok(()),
+        }
     }
 
     /// Writes octets that the client does not take at once.

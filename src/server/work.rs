@@ -6,9 +6,10 @@
 //!
 //! A thread to which the stream is lent sends what was made, and goes on with what comes next for a while: the session comes back when it is to
 //! wait, when the client does not take everything at once, or when others shall have their turn. For a client that gives one command right
-//! after the answer to another the thread waits itself, for a moment and only while threads are at rest: each command would else change
+//! after the answer to another the thread waits itself, for a moment, only while threads are at rest and nothing is ordered: each command would else change
 //! threads twice.
 
+use super::limits::Handle;
 use super::loan::Loan;
 use crate::protocol::{Output, Protocol, Step, Work};
 use crate::storage::{Refused, Turn, Volumes};
@@ -20,7 +21,7 @@ use tokio::sync::oneshot;
 /// How long a session may go on with work that others wait for: a change of threads takes some hundredths of that.
 const TURN: Duration = Duration::from_millis(2);
 
-/// How long it may go on if nobody waits: orders are obeyed when it is back.
+/// How long it may go on if nobody waits.
 const LONG_TURN: Duration = Duration::from_millis(100);
 
 /// A session and the output that it has made.
@@ -42,7 +43,7 @@ impl Machine {
     }
 
     /// Does work, and with a stream what comes next. Returns the next step if it is known.
-    fn work(&mut self, loan: Option<&Loan>, turn: &Turn) -> Option<Step> {
+    fn work(&mut self, loan: Option<&Loan>, turn: &Turn, handle: &Handle) -> Option<Step> {
         let Self { protocol, output } = self;
         protocol.work(output);
         let loan = loan?;
@@ -63,6 +64,7 @@ impl Machine {
                     if !is_over
                         && wait.is_for_input_alone()
                         && turn.may_linger()
+                        && handle.order().is_none()
                         && loan.read_soon(|octets| protocol.feed(octets)) => {}
                 next => return Some(next),
             }
@@ -111,11 +113,13 @@ pub(super) fn begin(
     machine: Machine,
     work: Work,
     loan: Option<Arc<Loan>>,
+    handle: &Arc<Handle>,
 ) -> Result<Ticket, (Machine, Refused)> {
     let slot = Arc::new(Mutex::new(Slot::Waiting(machine)));
     let (tell, done) = oneshot::channel();
     let for_thread = Arc::clone(&slot);
     let span = tracing::Span::current();
+    let handle = Arc::clone(handle);
     let job = move |turn: &Turn| {
         let started = std::mem::replace(&mut *lock(&for_thread), Slot::Running(super::now()));
         let Slot::Waiting(mut machine) = started else {
@@ -123,7 +127,7 @@ pub(super) fn begin(
         };
         let worked = span.in_scope(|| {
             catch_unwind(AssertUnwindSafe(|| {
-                let next = machine.work(loan.as_deref(), turn);
+                let next = machine.work(loan.as_deref(), turn, &handle);
                 (machine, next)
             }))
         });

@@ -35,6 +35,7 @@ impl Connection {
             match next {
                 // its turn was over, or the client did not take everything at once
                 Some(Step::Work(next)) => {
+                    self.obey_cutting()?;
                     work = next;
                     piece = std::mem::take(&mut machine.output);
                 }
@@ -98,7 +99,7 @@ impl Connection {
         let volumes: &Volumes = &shared.services.volumes;
         let handle = Arc::clone(&self.seat.handle);
         let work = underway.work.clone();
-        match work::begin(volumes, machine, work, underway.loan.clone()) {
+        match work::begin(volumes, machine, work, underway.loan.clone(), &handle) {
             Err((machine, refused)) => {
                 self.take_back(underway);
                 self.write(piece).await?;
