@@ -118,7 +118,7 @@ impl AccountState {
             }
             Err(error) => return Err(error),
         };
-        self.store.kept.used(&mailbox, mailbox.files().len());
+        self.store.kept.used(&mailbox);
         Ok(mailbox)
     }
 
@@ -495,8 +495,7 @@ impl Account for MaildirAccount {
         let mailbox = self.state.mailbox(name)?;
         let placed = deliver::deliver(&mailbox, uploads);
         // the next message finds its list read
-        let kept = &self.state.store.kept;
-        kept.used(&mailbox, mailbox.files().len().max(mailbox.listed()));
+        self.state.store.kept.used(&mailbox);
         placed
     }
 }

@@ -11,6 +11,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// How many files are named at once, by some 150 octets each.
+const NAMED_AT_ONCE: usize = 4096;
+
 /// How many files a thread removes at a time.
 const REMOVED_AT_ONCE: usize = 16;
 
@@ -33,23 +36,31 @@ impl OpenMailbox {
         for _ in 0..MAX_LOOKUPS {
             let own = self.own_change(&disk);
             let mut lost = UidSet::new();
-            let files: Vec<(Uid, Place, PathBuf)> = rest
-                .iter()
-                .filter_map(|uid| self.file_of(uid).map(|(place, path)| (uid, place, path)))
-                .collect();
-            for ((uid, place, path), tried) in files.iter().zip(self.remove_files(&files)) {
-                let (uid, place) = (*uid, *place);
-                let Some(gone) = tried else { continue };
-                match gone {
-                    Ok(()) => {
-                        removed.insert(uid);
-                        touched_new |= place == Place::New;
-                        touched_cur |= place == Place::Cur;
+            let mut all = (rest.iter())
+                .filter_map(|uid| self.file_of(uid).map(|(place, path)| (uid, place, path)));
+            while outcome.is_ok() {
+                let files: Vec<(Uid, Place, PathBuf)> = all.by_ref().take(NAMED_AT_ONCE).collect();
+                if files.is_empty() {
+                    break;
+                }
+                for ((uid, place, path), tried) in files.iter().zip(self.remove_files(&files)) {
+                    match tried {
+                        None => {}
+                        Some(Ok(())) => {
+                            removed.insert(*uid);
+                            touched_new |= *place == Place::New;
+                            touched_cur |= *place == Place::Cur;
+                        }
+                        Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                            lost.insert(*uid);
+                        }
+                        Some(Err(error)) => {
+                            outcome = Err(failed("remove a message", path, &error));
+                        }
                     }
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => lost.insert(uid),
-                    Err(error) => outcome = Err(failed("remove a message", path, &error)),
                 }
             }
+            drop(all);
             self.forget(&removed);
             own.end(self, &mut disk);
             rest = lost;

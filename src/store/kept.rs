@@ -32,9 +32,9 @@ impl Kept {
         }
     }
 
-    /// Notes that a mailbox is used, of which so many messages are in memory, and lets go of those used longest ago.
-    pub(super) fn used(&self, mailbox: &Arc<OpenMailbox>, messages: usize) {
-        let weight = messages + WEIGHT_OF_MAILBOX;
+    /// Notes that a mailbox is used, and lets go of those used longest ago.
+    pub(super) fn used(&self, mailbox: &Arc<OpenMailbox>) {
+        let weight = mailbox.weight() + WEIGHT_OF_MAILBOX;
         let let_go = {
             let mut mailboxes = self
                 .mailboxes

@@ -31,9 +31,9 @@ impl AccountState {
 }
 
 impl OpenMailbox {
-    /// The GUID as the list told when it was last looked at.
+    /// The GUID as the list told when it was last looked at; none also while somebody works on the mailbox.
     fn known_guid(&self) -> Option<[u8; 16]> {
-        self.disk().ok()?.list.list()?.guid()
+        self.disk_at_rest()?.list.list()?.guid()
     }
 
     /// MAILBOXID: the GUID in hex. A list without one gets one; if that cannot be, there is none.

@@ -234,9 +234,18 @@ impl OpenMailbox {
         self.signal.doubt();
     }
 
-    /// How many records of the UID list are in memory.
-    pub(super) fn listed(&self) -> usize {
-        let disk = self.disk().ok();
+    /// The disk, if nobody works on it: for what is not worth waiting for.
+    pub(super) fn disk_at_rest(&self) -> Option<MutexGuard<'_, Disk>> {
+        self.disk.try_lock().ok().filter(|_| !self.is_gone())
+    }
+
+    /// How many messages are in memory, as files or, of a mailbox that was not looked at, in its UID list.
+    pub(super) fn weight(&self) -> usize {
+        let files = self.files().len();
+        if files > 0 {
+            return files;
+        }
+        let disk = self.disk_at_rest();
         let list = disk.as_ref().and_then(|disk| disk.list.list());
         list.map_or(0, |list| list.records().len())
     }

@@ -138,7 +138,7 @@ impl DirectoryState {
             || match self.trust {
                 Trust::Full => false,
                 Trust::None => true,
-                Trust::Until(end) => now >= end,
+                Trust::Until(_) => self.is_put_off(now).is_none(),
             }
     }
 
@@ -158,11 +158,14 @@ impl DirectoryState {
         };
     }
 
-    /// How long from `now`, in time since 1970, a reading is put off that our own change made necessary.
+    /// How long from `now`, in time since 1970, a reading is put off that our own change made necessary. A clock that was set back does not put it
+    /// off further.
     pub(super) fn is_put_off(&self, now: Duration) -> Option<Duration> {
         match self.trust {
-            Trust::Until(end) if now < end => Some(end - now),
-            Trust::Full | Trust::None | Trust::Until(_) => None,
+            Trust::Until(end) => {
+                (end.checked_sub(now)).filter(|wait| !wait.is_zero() && *wait <= OWN_CHANGE_TRUST)
+            }
+            Trust::Full | Trust::None => None,
         }
     }
 
@@ -621,6 +624,8 @@ mod tests {
             state.is_put_off(at(200, 19)),
             Some(Duration::new(0, 1_000_001))
         );
+        // a clock that was set back does not put it off
+        assert!(state.needs_reading(&first, at(100, 0)));
         // another change does not put it off further
         let second = stamp(200, 10_000_000);
         state.own_change(second, at(200, 11), 10, false);

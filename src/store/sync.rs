@@ -140,10 +140,15 @@ impl OpenMailbox {
         let now = clock::since_epoch(clock::now());
         let whole =
             plan.whole || !disk.is_loaded || disk.joined == 0 || disk.cur.needs_reading(&cur, now);
-        if let Some(wait) = disk.cur.is_put_off(now).filter(|_| !whole) {
+        let reads_new = whole || disk.new.needs_reading(&new, now);
+        let put_off = [(&disk.cur, whole), (&disk.new, reads_new)]
+            .into_iter()
+            .filter(|(_, is_read)| !is_read)
+            .filter_map(|(state, _)| state.is_put_off(now));
+        if let Some(wait) = put_off.min() {
             self.look_after(wait);
         }
-        if whole || disk.new.needs_reading(&new, now) {
+        if reads_new {
             self.find_and_admit(disk, &spool, whole, plan)?;
             if plan.admit {
                 self.tidy_list(disk, &spool);
