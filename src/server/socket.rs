@@ -72,12 +72,15 @@ impl Socket {
         }
     }
 
-    /// Throws away what has come in.
+    /// Throws away what has come in, also what the runtime has not heard of yet.
     pub(super) fn discard_input(&self) {
         let mut space = [0; 4096];
-        if let Self::Watched(stream) = self {
-            while stream.try_read(&mut space).is_ok_and(|count| count > 0) {}
-        }
+        let mut read = || match self {
+            Self::Watched(stream) => rustix::io::read(stream, &mut space),
+            Self::Unwatched(stream) => rustix::io::read(stream, &mut space),
+            Self::Lost => Ok(0),
+        };
+        while read().is_ok_and(|count| count > 0) {}
     }
 }
 
