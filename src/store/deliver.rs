@@ -21,9 +21,9 @@ use super::keywords::LETTERS;
 use super::object_ids;
 use super::open_mailbox::{Disk, OpenMailbox};
 use super::spool::{Place, Spool, move_file};
-use super::syncers::OneSync;
 use super::uidlist::NewRecord;
 use super::uidlist_file::{LockedUidList, Look};
+use super::waiters::Job;
 use super::{clock, filename};
 use crate::durable;
 use crate::mailbox::backend::{Error, Placed, Result, Upload};
@@ -235,11 +235,11 @@ pub(super) fn deliver(target: &OpenMailbox, uploads: Vec<Box<dyn Upload>>) -> Re
     if uploads.iter().any(|upload| is_elsewhere(&upload.mailbox)) {
         return Err(Error::NonExistent);
     }
-    let syncs = uploads.iter().map(|upload| -> OneSync {
+    let syncs = uploads.iter().map(|upload| -> Job<io::Result<()>> {
         let file = Arc::clone(&upload.file);
         Box::new(move || file.sync_all())
     });
-    let synced = target.account.store.syncers.sync(syncs.collect());
+    let synced = target.account.store.waiters.sync(syncs.collect());
     let synced: io::Result<()> = synced.into_iter().collect();
     synced.map_err(|error| failed("sync messages", target.spool().tmp(), &error))?;
     let mut incoming = Vec::with_capacity(uploads.len());
@@ -431,13 +431,13 @@ impl OpenMailbox {
     /// Makes the end of the list durable together with the names in these directories.
     fn sync_with(&self, list: &Arc<File>, directories: &[&Path]) -> Synced {
         let list = Arc::clone(list);
-        let list: OneSync = Box::new(move || list.sync_data());
-        let names = directories.iter().map(|directory| -> OneSync {
+        let list: Job<io::Result<()>> = Box::new(move || list.sync_data());
+        let names = directories.iter().map(|directory| -> Job<io::Result<()>> {
             let directory = directory.to_path_buf();
             Box::new(move || durable::sync_dir(&directory))
         });
         let all = std::iter::once(list).chain(names).collect();
-        let mut outcomes = self.account.store.syncers.sync(all).into_iter();
+        let mut outcomes = self.account.store.waiters.sync(all).into_iter();
         Synced {
             list: outcomes.next().unwrap_or(Ok(())),
             names: outcomes.collect(),

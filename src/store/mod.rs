@@ -63,12 +63,12 @@ mod spool;
 mod status;
 mod subscriptions;
 mod sync;
-mod syncers;
 mod template;
 mod transfer;
 mod uid_validity;
 mod uidlist;
 mod uidlist_file;
+mod waiters;
 mod watch;
 
 pub use folders::Layout;
@@ -87,7 +87,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
-use syncers::Syncers;
+use waiters::Waiters;
 use watch::Watcher;
 
 /// What can be set of a store.
@@ -159,7 +159,7 @@ struct StoreState {
     kept: Kept,
     notes: NoteCache,
     helpers: Helpers,
-    syncers: Syncers,
+    waiters: Waiters,
     fresh: Fresh,
     index: Option<Arc<dyn Index>>,
 }
@@ -185,7 +185,7 @@ impl Store {
                 kept: Kept::new(settings.kept_messages),
                 notes: NoteCache::new(settings.notes_octets),
                 helpers: Helpers::default(),
-                syncers: Syncers::default(),
+                waiters: Waiters::default(),
                 fresh: Fresh::default(),
                 index,
                 settings,

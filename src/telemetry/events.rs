@@ -38,7 +38,7 @@
 //! | `disk_job_panicked` | error | `volume`, `job` | a mistake of the program |
 //! | `disk_thread_refused` | error | `volume`, `threads`, `error` | the system gives no thread |
 //! | `helpers_refused` | warn | `threads`, `error`, `advice` | the system gives no threads for reading side by side |
-//! | `sync_thread_refused` | warn | `threads`, `error`, `advice` | the system gives no thread for syncing side by side |
+//! | `waiter_refused` | warn | `threads`, `error`, `advice` | the system gives no thread for syncing and removing side by side |
 //! | `storage_failed` | error | `operation`, `path`, `cause`, `advice` | mail could not be read or written |
 //! | `storage_trouble` | warn | `operation`, `path`, `cause`, `advice` | the same, for what may pass by itself |
 //! | `spool_made` | info | `user`, `path`, `mailboxes` | a new account's Maildir was made, or `mailboxes` in it: a POP3 login leaves those to the first IMAP login |

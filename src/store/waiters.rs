@@ -1,4 +1,4 @@
-//! Threads that help to sync: each sync waits for the disk, and what waits together takes hardly longer than the longest.
+//! Threads that help where work waits for the disk, as syncing and removing do: what waits together takes hardly longer than the longest.
 //!
 //! A helper is given what nobody has begun, and who gives it begins the rest: while a helper waits for a disk that hangs, others do without it.
 
@@ -14,12 +14,12 @@ const THREADS: usize = 8;
 /// Time without work after which a thread ends.
 const THREAD_IDLE: Duration = Duration::from_secs(60);
 
-/// Something to be synced.
-pub(super) type OneSync = Box<dyn FnOnce() -> io::Result<()> + Send>;
+/// Something to be done.
+pub(super) type Job<T> = Box<dyn FnOnce() -> T + Send>;
 
 /// The threads; they are started when they are first needed.
 #[derive(Debug, Default)]
-pub(super) struct Syncers {
+pub(super) struct Waiters {
     shared: Arc<Shared>,
 }
 
@@ -34,58 +34,74 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     /// Each once for every helper that it may have.
-    waiting: VecDeque<Arc<Batch>>,
+    waiting: VecDeque<Arc<dyn Work>>,
     threads: usize,
     idle: usize,
     closed: bool,
 }
 
-/// What is synced together.
-#[derive(Default)]
-struct Batch {
-    progress: Mutex<Progress>,
-    /// Something was synced.
-    changed: Condvar,
+/// Work that divides itself among those who do it.
+trait Work: Send + Sync {
+    /// Does what nobody has begun, one after the other.
+    fn work(&self);
 }
 
-impl std::fmt::Debug for Batch {
+impl std::fmt::Debug for dyn Work {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Batch").finish_non_exhaustive()
+        f.write_str("Work")
     }
 }
 
-#[derive(Default)]
-struct Progress {
+/// What is done together.
+struct Batch<T> {
+    progress: Mutex<Progress<T>>,
+    /// Something was done.
+    changed: Condvar,
+}
+
+struct Progress<T> {
     /// What nobody has begun, with its place.
-    left: Vec<(usize, OneSync)>,
-    /// What came of each; of what is not over, that it was broken off.
-    outcomes: Vec<io::Result<()>>,
+    left: Vec<(usize, Job<T>)>,
+    /// What came of each; none while it is not over.
+    outcomes: Vec<Option<T>>,
     running: usize,
 }
 
-impl Syncers {
-    /// Syncs all of these, in any order, side by side as far as threads are free. Returns what came of each.
-    pub(super) fn sync(&self, all: Vec<OneSync>) -> Vec<io::Result<()>> {
-        let outcomes = all.iter().map(|_| Err(io::ErrorKind::Interrupted.into()));
-        let progress = Progress {
-            outcomes: outcomes.collect(),
-            left: all.into_iter().enumerate().rev().collect(),
-            running: 0,
-        };
-        let others = progress.left.len().saturating_sub(1);
+impl Waiters {
+    /// Does all of these, in any order, by this thread and as many others as are free, at most `most`. None of them may panic. Returns what came of
+    /// each.
+    pub(super) fn do_all<T: Send + 'static>(
+        &self,
+        all: Vec<Job<T>>,
+        most: usize,
+    ) -> Vec<Option<T>> {
+        let others = all.len().saturating_sub(1).min(most);
         let batch = Arc::new(Batch {
-            progress: Mutex::new(progress),
+            progress: Mutex::new(Progress {
+                outcomes: all.iter().map(|_| None).collect(),
+                left: all.into_iter().enumerate().rev().collect(),
+                running: 0,
+            }),
             changed: Condvar::new(),
         });
         if others > 0 {
-            self.shared.offer(&batch, others);
+            let work: Arc<dyn Work> = Arc::<Batch<T>>::clone(&batch);
+            self.shared.offer(&work, others);
         }
         batch.work();
         batch.finish()
     }
+
+    /// Syncs all of these, in any order. Returns what came of each.
+    pub(super) fn sync(&self, all: Vec<Job<io::Result<()>>>) -> Vec<io::Result<()>> {
+        let outcomes = self.do_all(all, THREADS).into_iter();
+        let or_broken =
+            |outcome: Option<_>| outcome.unwrap_or(Err(io::ErrorKind::Interrupted.into()));
+        outcomes.map(or_broken).collect()
+    }
 }
 
-impl Drop for Syncers {
+impl Drop for Waiters {
     fn drop(&mut self) {
         self.shared.lock().closed = true;
         self.shared.changed.notify_all();
@@ -98,7 +114,7 @@ impl Shared {
     }
 
     /// Gives a batch to as many threads as are free, at most so many.
-    fn offer(self: &Arc<Self>, batch: &Arc<Batch>, most: usize) {
+    fn offer(self: &Arc<Self>, batch: &Arc<dyn Work>, most: usize) {
         let mut state = self.lock();
         for _ in 0..most {
             let is_free = state.waiting.len() < state.idle;
@@ -114,7 +130,7 @@ impl Shared {
     fn start_thread(self: &Arc<Self>, state: &mut State) -> bool {
         let shared = Arc::clone(self);
         let spawned = thread::Builder::new()
-            .name("sync".to_owned())
+            .name("waiter".to_owned())
             .spawn(move || shared.serve());
         match spawned {
             Ok(_) => {
@@ -125,8 +141,8 @@ impl Shared {
                 tracing::warn!(
                     threads = state.threads,
                     %error,
-                    advice = "files are synced one by one; raise the limit of threads",
-                    "sync_thread_refused"
+                    advice = "files are synced and removed one by one; raise the limit of threads",
+                    "waiter_refused"
                 );
                 false
             }
@@ -159,29 +175,31 @@ impl Shared {
     }
 }
 
-impl Batch {
-    fn lock(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Syncs what nobody has begun, one after the other.
+impl<T: Send> Work for Batch<T> {
     fn work(&self) {
         let mut progress = self.lock();
-        while let Some((at, sync)) = progress.left.pop() {
+        while let Some((at, job)) = progress.left.pop() {
             progress.running += 1;
             drop(progress);
-            let outcome = sync();
+            let outcome = job();
             progress = self.lock();
             progress.running -= 1;
             if let Some(place) = progress.outcomes.get_mut(at) {
-                *place = outcome;
+                *place = Some(outcome);
             }
         }
+        drop(progress);
         self.changed.notify_all();
+    }
+}
+
+impl<T> Batch<T> {
+    fn lock(&self) -> MutexGuard<'_, Progress<T>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for what others have begun.
-    fn finish(&self) -> Vec<io::Result<()>> {
+    fn finish(&self) -> Vec<Option<T>> {
         let progress = self.lock();
         let mut progress = self
             .changed
@@ -199,24 +217,24 @@ mod tests {
 
     #[test]
     fn all_are_synced_and_each_failure_is_told() {
-        let syncers = Syncers::default();
+        let waiters = Waiters::default();
         let count = Arc::new(AtomicUsize::new(0));
-        let one = || -> OneSync {
+        let one = || -> Job<io::Result<()>> {
             let count = Arc::clone(&count);
             Box::new(move || {
                 count.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             })
         };
-        let outcomes = syncers.sync((0..50).map(|_| one()).collect());
+        let outcomes = waiters.sync((0..50).map(|_| one()).collect());
         assert_eq!(
             outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
             50
         );
         assert_eq!(count.load(Ordering::Relaxed), 50);
-        assert!(syncers.sync(Vec::new()).is_empty());
-        let failing: OneSync = Box::new(|| Err(io::ErrorKind::StorageFull.into()));
-        let outcomes = syncers.sync(vec![one(), failing, one()]);
+        assert!(waiters.sync(Vec::new()).is_empty());
+        let failing: Job<io::Result<()>> = Box::new(|| Err(io::ErrorKind::StorageFull.into()));
+        let outcomes = waiters.sync(vec![one(), failing, one()]);
         let kinds = outcomes
             .into_iter()
             .map(|outcome| outcome.err().map(|e| e.kind()));
@@ -227,8 +245,8 @@ mod tests {
 
     #[test]
     fn they_wait_together_and_nobody_waits_for_threads_that_hang() {
-        let syncers = Syncers::default();
-        let meet = |barrier: &Arc<Barrier>| -> OneSync {
+        let waiters = Waiters::default();
+        let meet = |barrier: &Arc<Barrier>| -> Job<io::Result<()>> {
             let barrier = Arc::clone(barrier);
             Box::new(move || {
                 barrier.wait();
@@ -238,16 +256,16 @@ mod tests {
         // each waits until all others are at it
         let together = Arc::new(Barrier::new(THREADS + 1));
         let all = (0..=THREADS).map(|_| meet(&together)).collect();
-        assert!(syncers.sync(all).iter().all(Result::is_ok));
+        assert!(waiters.sync(all).iter().all(Result::is_ok));
         let hung = Arc::new(Barrier::new(THREADS + 2));
         thread::scope(|scope| {
-            scope.spawn(|| syncers.sync((0..=THREADS).map(|_| meet(&hung)).collect()));
+            scope.spawn(|| waiters.sync((0..=THREADS).map(|_| meet(&hung)).collect()));
             let is_idle = |state: &State| state.idle > 0 || !state.waiting.is_empty();
-            while syncers.shared.lock().threads < THREADS || is_idle(&syncers.shared.lock()) {
+            while waiters.shared.lock().threads < THREADS || is_idle(&waiters.shared.lock()) {
                 thread::yield_now();
             }
-            let quick: Vec<OneSync> = vec![Box::new(|| Ok(())), Box::new(|| Ok(()))];
-            assert!(syncers.sync(quick).iter().all(Result::is_ok));
+            let quick: Vec<Job<io::Result<()>>> = vec![Box::new(|| Ok(())), Box::new(|| Ok(()))];
+            assert!(waiters.sync(quick).iter().all(Result::is_ok));
             hung.wait();
         });
     }
