@@ -26,8 +26,8 @@ const MEASURED_AT_ONCE: usize = 256;
 /// Commands done in one go.
 const COMMANDS_AT_ONCE: usize = 32;
 
-/// Messages removed in one go.
-const REMOVED_AT_ONCE: usize = 1000;
+/// Messages removed in one go, which ends with a sync and costs a look at each message of the mailbox.
+const REMOVED_AT_ONCE: usize = 10_000;
 
 /// A session with its maildrop.
 #[derive(Debug)]
