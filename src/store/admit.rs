@@ -52,7 +52,7 @@ fn arrived(
     let mut arrived: Vec<(Uid, usize)> = recorded.chain(given).copied().collect();
     arrived.sort_unstable();
     let message = |(uid, i): &(Uid, usize)| {
-        let flags = OpenMailbox::flags_listed(disk, &found.listing, *i);
+        let flags = OpenMailbox::flags_listed(disk, &found.read.listing, *i);
         (*uid, flags, None)
     };
     let messages = arrived.iter().map(message).collect();
@@ -84,9 +84,8 @@ impl OpenMailbox {
             return Err(Error::Unavailable);
         }
         if *locked.look() != Look::Unchanged {
-            let (listing, index) = (&found.listing, &found.index);
-            let again =
-                self.compare_with(*joined, disk.is_loaded, list, listing, index, found.whole);
+            found.read.fill_up(self)?;
+            let again = self.compare_with(*joined, disk.is_loaded, list, &found.read, found.whole);
             if !found.whole || again.unmatched.is_some() {
                 return Ok(None);
             }
@@ -94,7 +93,7 @@ impl OpenMailbox {
             let missing = std::mem::replace(&mut found.joined, again).missing;
             found.joined.missing = missing;
         }
-        let listing = &found.listing;
+        let listing = &found.read.listing;
         let fields: Vec<Vec<u8>> = found
             .joined
             .unknown
@@ -145,7 +144,11 @@ impl OpenMailbox {
         self.note_files(disk, list, found, &arrived, &UidSet::new());
         self.files_mut().shrink();
         let fresh = self.fresh(list);
-        mark(&mut self.write(), recent(&found.listing, &arrived), &fresh);
+        mark(
+            &mut self.write(),
+            recent(&found.read.listing, &arrived),
+            &fresh,
+        );
         disk.joined = list.len();
         disk.is_loaded = true;
         self.signal.wake();
@@ -171,7 +174,7 @@ impl OpenMailbox {
             gone,
             flags: renamed,
             arrivals,
-            recent: recent(&found.listing, &arrived),
+            recent: recent(&found.read.listing, &arrived),
             fresh: self.fresh(list),
             uid_next: put_off.or_else(|| list.uid_next()).unwrap_or(Uid::MAX),
         };
@@ -226,7 +229,7 @@ impl OpenMailbox {
             .filter_map(|record| Some((record.uid, number(record.field(b'O')?)?)))
             .collect();
         let mut files = self.files_mut();
-        let listing = &mut found.listing;
+        let listing = &mut found.read.listing;
         let mut renamed = Vec::with_capacity(found.joined.renamed.len());
         for (at, i) in &found.joined.renamed {
             files.rename(*at, listing.name(*i), listing.place(*i));

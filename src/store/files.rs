@@ -152,6 +152,18 @@ impl Files {
             .unwrap_or_default()
     }
 
+    /// Positions in the order in which names were put into memory: for most that of the directory when it was read first.
+    pub(super) fn in_order_of_names(&self) -> Vec<u32> {
+        let mut order: Vec<(u32, u32)> = self
+            .entries
+            .iter()
+            .map(|entry| entry.start)
+            .zip(0..)
+            .collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, at)| at).collect()
+    }
+
     /// Directory of the file at a position.
     pub(super) fn place(&self, at: usize) -> Place {
         self.entries.get(at).map_or(Place::Cur, |entry| entry.place)

@@ -18,6 +18,9 @@ const TURNS_WORTH_A_THREAD: usize = 4;
 /// How many pieces may be read ahead.
 const MAX_AHEAD: usize = 16;
 
+/// How many pieces of a second half may be read while the first is.
+const MAX_BESIDE: usize = 256;
+
 /// Threads that help others to read; they are started when they are first needed.
 #[derive(Debug)]
 pub(super) struct Helpers {
@@ -124,6 +127,40 @@ impl Helpers {
                 let _hired = hired;
                 while send.send(read()).is_ok() {}
             });
+            for piece in pieces {
+                if !take_up(piece)? {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads the pieces of two halves, the second by a helper if one is free, and has this thread take them up, those of the first half first. Each
+    /// half ends with the piece of which `take_up` says that it was the last one.
+    ///
+    /// # Errors
+    /// What `take_up` says.
+    pub(super) fn read_beside<Piece: Send, Error>(
+        &self,
+        mut first: impl FnMut() -> Piece,
+        mut second: impl FnMut() -> Piece + Send,
+        mut take_up: impl FnMut(Piece) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let _at_work = self.crew.begin();
+        let hired = self.crew.hire();
+        let Some(pool) = hired.as_ref().and_then(|_| self.crew.pool()) else {
+            while take_up(first())? {}
+            while take_up(second())? {}
+            return Ok(());
+        };
+        pool.in_place_scope(|scope| {
+            let (send, pieces) = mpsc::sync_channel(MAX_BESIDE);
+            scope.spawn(move |_| {
+                let _hired = hired;
+                while send.send(second()).is_ok() {}
+            });
+            while take_up(first())? {}
             for piece in pieces {
                 if !take_up(piece)? {
                     break;

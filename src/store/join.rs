@@ -70,6 +70,8 @@ pub(super) struct Finder<'a> {
     pub(super) hasher: &'a NameHasher,
     /// They help where many are to be found.
     pub(super) helpers: &'a Helpers,
+    /// Whether each message has its file under the name known, by position: such files are not among those found.
+    pub(super) met: &'a [bool],
 }
 
 impl<'a> Finder<'a> {
@@ -98,10 +100,15 @@ pub(super) fn join(
     let listing = finder.listing;
     let mut joined = Joined::default();
     let mut owners: Vec<Option<u32>> = vec![None; listing.len()];
+    let is_met = |at: usize| finder.met.get(at).copied().unwrap_or_default();
     let known = finder.find(files.len(), |at| {
-        Some((files.base(at), *files.hashes().get(at)?))
+        let hash = files.hashes().get(at).filter(|_| !is_met(at))?;
+        Some((files.base(at), *hash))
     });
     for (at, found) in known.into_iter().enumerate() {
+        if is_met(at) {
+            continue;
+        }
         match found.and_then(|i| owners.get_mut(i as usize)) {
             Some(owner) => *owner = u32::try_from(at).ok(),
             None if ground.whole || files.place(at) == Place::New => {
@@ -252,6 +259,7 @@ mod tests {
             index: &index,
             hasher: &hasher,
             helpers: &Helpers::default(),
+            met: &[],
         };
         join(&files, finder, &records, ground)
     }

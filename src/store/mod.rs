@@ -33,6 +33,7 @@ mod dovecot_tests;
 mod expanded;
 mod expunge;
 mod failure;
+mod familiar;
 mod filename;
 mod files;
 mod first_list;

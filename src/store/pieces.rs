@@ -1,13 +1,13 @@
 //! UID list and directory scan, for `crate::pieces`.
 
-use super::files::NameHasher;
+use super::files::{Files, NameHasher};
 use super::helpers::Helpers;
-use super::scan::{BaseIndex, Listing};
+use super::scan::{BaseIndex, Listing, Tools};
 use super::spool::{Place, Spool};
 use super::uidlist::UidList;
 use std::io;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, PoisonError, RwLock};
 
 /// The threads that read ahead: one pool for the process, as a server has it.
 static HELPERS: LazyLock<Helpers> = LazyLock::new(Helpers::default);
@@ -26,6 +26,12 @@ pub(crate) fn listed(maildir: &Path) -> io::Result<usize> {
     let spool = Spool::new(maildir);
     let hasher = NameHasher::default();
     let mut index = BaseIndex::default();
-    listing.read(&spool, Place::Cur, &hasher, &HELPERS, &mut index)?;
+    let files = RwLock::<Files>::default();
+    let tools = Tools {
+        hasher: &hasher,
+        helpers: &HELPERS,
+        files: &|| files.read().unwrap_or_else(PoisonError::into_inner),
+    };
+    listing.read((&spool, Place::Cur), tools, &mut index, &mut None)?;
     Ok(listing.len())
 }

@@ -11,8 +11,9 @@
 //!   where reading is long work ([`LARGE`]), after [`OWN_CHANGE_TRUST`]. Where mail is delivered (`new/`), and where ticks are long, it is read at the
 //!   next look.
 
+use super::familiar::Familiar;
 use super::filename::FileName;
-use super::files::{NameHasher, NewFile, StoredFile};
+use super::files::{Files, NameHasher, NewFile, StoredFile};
 use super::helpers::Helpers;
 use super::spool::{Place, Spool};
 use crate::mailbox::flag::Flags;
@@ -23,6 +24,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::RwLockReadGuard;
 use std::time::Duration;
 
 /// Longest tick of a file system whose time stamps have nanoseconds: twice the 10 ms of a kernel with 100 Hz.
@@ -218,8 +220,20 @@ struct Listed {
     letters: Flags,
 }
 
-/// A directory that is being read.
-struct Names(Dir);
+/// A directory that is being read, or a part of it.
+struct Names {
+    directory: Dir,
+    /// Where the next name lies, as far as that is known.
+    position: i64,
+    /// Where another part begins.
+    end: i64,
+}
+
+/// Where ext4 says that its files lie: positions in a large directory are hashes of names, below 2⁶³.
+const EXT4: u64 = 0xEF53;
+
+/// The position in the middle of those.
+const MIDDLE: i64 = 1 << 62;
 
 /// Names of files, one after the other.
 #[derive(Debug, Default)]
@@ -234,16 +248,44 @@ impl Names {
     fn of(directory: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = retry_on_intr(|| rustix::fs::open(directory, flags, Mode::empty()))?;
-        Ok(Self(Dir::new(opened)?))
+        Ok(Self {
+            directory: Dir::new(opened)?,
+            position: 0,
+            end: i64::MAX,
+        })
+    }
+
+    /// Parts with the second half of the names, where halves can be told.
+    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+    fn split_off(&mut self, directory: &Path) -> Option<Self> {
+        let is_ext4 = |about: rustix::fs::StatFs| u64::try_from(about.f_type) == Ok(EXT4);
+        let about = rustix::fs::fstatfs(self.directory.fd().ok()?).ok()?;
+        if !is_ext4(about) || self.position >= MIDDLE {
+            return None;
+        }
+        let mut second = Self::of(directory).ok()?;
+        // a directory without hashes has no such position
+        second.directory.seek(MIDDLE).ok()?;
+        second.position = MIDDLE;
+        self.end = MIDDLE;
+        Some(second)
+    }
+
+    /// Parts with the second half of the names, where halves can be told.
+    #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+    fn split_off(&mut self, _directory: &Path) -> Option<Self> {
+        None
     }
 
     /// The next names of regular files that are not hidden; fewer than `most` at the end.
     fn next_batch(&mut self, most: usize) -> io::Result<Batch> {
         let mut batch = Batch::default();
         while batch.ends.len() < most
-            && let Some(entry) = self.0.read()
+            && self.position < self.end
+            && let Some(entry) = self.directory.read()
         {
             let entry = entry?;
+            self.position = entry.offset();
             let name = entry.file_name();
             if !name.to_bytes().starts_with(b".") && self.is_file(&entry) {
                 batch.octets.extend_from_slice(name.to_bytes());
@@ -258,7 +300,7 @@ impl Names {
     fn is_file(&self, entry: &DirEntry) -> bool {
         let kind = match entry.file_type() {
             FileType::Unknown => {
-                let about = (self.0.fd().ok()).and_then(|directory| {
+                let about = (self.directory.fd().ok()).and_then(|directory| {
                     statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW).ok()
                 });
                 about.map(|about| FileType::from_raw_mode(about.st_mode))
@@ -269,6 +311,17 @@ impl Names {
     }
 }
 
+/// What reading needs.
+#[derive(Clone, Copy)]
+pub(super) struct Tools<'a> {
+    /// Hashes names.
+    pub(super) hasher: &'a NameHasher,
+    /// They read large directories ahead.
+    pub(super) helpers: &'a Helpers,
+    /// The files known, asked for anew for each piece that was read.
+    pub(super) files: &'a dyn Fn() -> RwLockReadGuard<'a, Files>,
+}
+
 /// The files found in `new/` and `cur/`.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
@@ -277,44 +330,63 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Reads a directory, also into the `index`: regular files whose names messages can have. A large one is read by a helper, if one is
-    /// free, while the names that have come are looked at.
+    /// Reads a directory, also into the `index`: regular files whose names messages can have, but for those that are familiar. A large one is read
+    /// by a helper, if one is free, while the names that have come are looked at.
     ///
     /// # Errors
     /// What the system says; an unreadable directory is never an empty one.
     pub(super) fn read(
         &mut self,
-        spool: &Spool,
-        place: Place,
-        hasher: &NameHasher,
-        helpers: &Helpers,
+        directory: (&Spool, Place),
+        tools: Tools<'_>,
         index: &mut BaseIndex,
+        familiar: &mut Option<Familiar>,
     ) -> io::Result<()> {
+        let (spool, place) = directory;
         let mut names = Names::of(spool.place(place))?;
         let first = names.next_batch(LARGE)?;
-        self.push_all(&first, place, hasher)?;
+        self.push_all(&first, place, tools, familiar)?;
         index.extend(self);
         if first.ends.len() < LARGE {
             return Ok(());
         }
-        helpers.read_ahead(
-            || names.next_batch(BATCH_NAMES),
-            |batch| {
-                let batch = batch?;
-                self.push_all(&batch, place, hasher)?;
-                index.extend(self);
-                Ok(!batch.ends.is_empty())
-            },
-        )
+        let take_up = |batch: io::Result<Batch>| {
+            let batch = batch?;
+            self.push_all(&batch, place, tools, familiar)?;
+            index.extend(self);
+            Ok(!batch.ends.is_empty())
+        };
+        match names.split_off(spool.place(place)) {
+            Some(mut second) => tools.helpers.read_beside(
+                || names.next_batch(BATCH_NAMES),
+                || second.next_batch(BATCH_NAMES),
+                take_up,
+            ),
+            None => (tools.helpers).read_ahead(|| names.next_batch(BATCH_NAMES), take_up),
+        }
     }
 
-    /// Adds files of a directory.
-    fn push_all(&mut self, batch: &Batch, place: Place, hasher: &NameHasher) -> io::Result<()> {
+    /// Adds files of a directory that are not familiar.
+    fn push_all(
+        &mut self,
+        batch: &Batch,
+        place: Place,
+        tools: Tools<'_>,
+        familiar: &mut Option<Familiar>,
+    ) -> io::Result<()> {
+        let mut familiar = familiar
+            .as_mut()
+            .map(|familiar| (familiar, (tools.files)()));
         let mut start = 0;
         for end in &batch.ends {
             let name = batch.octets.get(start..*end).unwrap_or_default();
-            self.push(name, place, hasher)?;
             start = *end;
+            if let Some((familiar, files)) = &mut familiar
+                && familiar.meets(files, place, name)
+            {
+                continue;
+            }
+            self.push(name, place, tools.hasher)?;
         }
         Ok(())
     }
@@ -673,6 +745,53 @@ mod tests {
         assert_eq!(index.find(&listing, hasher.hash(b"no"), b"no"), None);
         let empty = Listing::default();
         assert_eq!(BaseIndex::new(&empty).find(&empty, 1, b"x"), None);
+    }
+
+    #[test]
+    fn halves_of_a_directory_are_all_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::new(directory.path());
+        fs::create_dir(spool.place(Place::Cur)).unwrap();
+        let mut expected: Vec<String> = (0..LARGE * 3).map(|n| format!("{n}.x:2,")).collect();
+        for name in &expected {
+            fs::File::create(spool.file(Place::Cur, name.as_bytes())).unwrap();
+        }
+        fs::create_dir(spool.file(Place::Cur, b"directory")).unwrap();
+        expected.sort();
+        let all = |mut names: Names| -> Vec<String> {
+            let mut found = Vec::new();
+            loop {
+                let batch = names.next_batch(1000).unwrap();
+                if batch.ends.is_empty() {
+                    return found;
+                }
+                let starts = [0].into_iter().chain(batch.ends.iter().copied());
+                for (start, end) in starts.zip(&batch.ends) {
+                    found.push(String::from_utf8(batch.octets[start..*end].to_vec()).unwrap());
+                }
+            }
+        };
+        let mut first = Names::of(spool.place(Place::Cur)).unwrap();
+        let begun = first.next_batch(LARGE).unwrap().ends.len();
+        let second = first.split_off(spool.place(Place::Cur));
+        let halves = [all(first), second.map(all).unwrap_or_default()];
+        assert_eq!(begun + halves[0].len() + halves[1].len(), expected.len());
+        let hasher = NameHasher::default();
+        let files = std::sync::RwLock::new(Files::default());
+        let tools = Tools {
+            hasher: &hasher,
+            helpers: &Helpers::default(),
+            files: &|| files.read().unwrap(),
+        };
+        let (mut listing, mut index) = (Listing::default(), BaseIndex::default());
+        listing
+            .read((&spool, Place::Cur), tools, &mut index, &mut None)
+            .unwrap();
+        assert!(index.doubles().is_empty());
+        let names = (0..listing.len()).map(|i| String::from_utf8(listing.name(i).to_vec()));
+        let mut names: Vec<String> = names.map(Result::unwrap).collect();
+        names.sort();
+        assert_eq!(names, expected);
     }
 
     #[test]

@@ -10,9 +10,10 @@
 //! out when the list is next written anew; a message in `new/` with a UID is moved by the next look that takes.
 
 use super::failure::failed;
+use super::familiar::Familiar;
 use super::join::{Finder, Ground, Joined, join};
 use super::open_mailbox::{Disk, OpenMailbox};
-use super::scan::{BaseIndex, FINE_TICK, Listing, Stamp};
+use super::scan::{BaseIndex, FINE_TICK, LARGE, Listing, Stamp, Tools};
 use super::spool::{Place, Spool};
 use super::uidlist::UidList;
 use super::uidlist_file::Look;
@@ -48,17 +49,42 @@ struct Plan {
 
 /// What a reading found.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct Read {
+    /// Stamps of both directories before it began.
+    new: Stamp,
+    cur: Stamp,
     /// The files.
     pub(super) listing: Listing,
     /// Finds them by name.
-    pub(super) index: BaseIndex,
-    /// What they mean.
+    index: BaseIndex,
+    /// Files that are where they were, beside the listing.
+    familiar: Option<Familiar>,
+}
+
+/// What a look found.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// What the last reading found.
+    pub(super) read: Read,
+    /// What the files mean.
     pub(super) joined: Joined,
     /// Both directories were read.
     pub(super) whole: bool,
     /// What is missing is gone.
     pub(super) is_settled: bool,
+}
+
+impl Read {
+    /// Has all files in the listing, for a comparison with what was not there before.
+    pub(super) fn fill_up(&mut self, mailbox: &OpenMailbox) -> Result<()> {
+        if let Some(familiar) = self.familiar.take() {
+            familiar
+                .fill_up(&mailbox.files(), &mailbox.hasher, &mut self.listing)
+                .map_err(|error| failed("read the mailbox", mailbox.spool().directory(), &error))?;
+            self.index.extend(&self.listing);
+        }
+        Ok(())
+    }
 }
 
 impl OpenMailbox {
@@ -239,23 +265,13 @@ impl OpenMailbox {
             MAX_FIRST_READINGS
         };
         for reading in 1.. {
+            let known = (reading == 1 && whole).then(|| self.familiar(disk));
             let began = clock::since_epoch(clock::now());
-            let mut listing = Listing::default();
-            let mut index = BaseIndex::default();
-            let (new, cur) = self
-                .read_places(spool, whole, &mut listing, &mut index)
-                .map_err(|error| self.lost(spool, &error))?;
+            let mut read = self.read_places(spool, whole, known.flatten())?;
             let after = Stamp::of(spool.place(Place::Cur)).map_err(|e| self.lost(spool, &e))?;
-            let is_sure = whole && after == cur && cur.settles_in(began).is_none();
-            if let Some(earlier) = earlier.take().filter(|_| !is_sure) {
-                listing.fill_up(&earlier);
-            }
-            index.extend(&listing);
-            if !index.doubles().is_empty() {
-                doubles::part(self, spool, &mut listing, &index);
-                index = BaseIndex::new(&listing);
-            }
-            let mut joined = self.compare(disk, &listing, &index, whole)?;
+            let is_sure = whole && after == read.cur && read.cur.settles_in(began).is_none();
+            self.prepare(spool, &mut read, earlier.take().filter(|_| !is_sure))?;
+            let mut joined = self.compare(disk, &read, whole)?;
             if !whole && (joined.needs_whole || !joined.is_complete()) {
                 whole = true;
                 continue;
@@ -263,24 +279,24 @@ impl OpenMailbox {
             let is_settled = joined.is_complete() || is_sure;
             if !is_settled {
                 if reading < max_readings {
-                    wait_for_tick(&cur);
-                    earlier = Some(listing);
+                    wait_for_tick(&read.cur);
+                    read.fill_up(self)?;
+                    earlier = Some(read.listing);
                     continue;
                 }
                 if disk.is_loaded {
                     joined.put_off();
                 }
             }
-            disk.new.was_read(new, began);
+            disk.new.was_read(read.new, began);
             if whole {
-                disk.cur.was_read(cur, began);
+                disk.cur.was_read(read.cur, began);
             }
             if !is_settled {
                 self.unsure(disk);
             }
             return Ok(Found {
-                listing,
-                index,
+                read,
                 joined,
                 whole,
                 is_settled,
@@ -289,22 +305,58 @@ impl OpenMailbox {
         Err(Error::Unavailable)
     }
 
-    /// The stamps of both directories, then their files, or those of `new/` alone.
-    fn read_places(
-        &self,
-        spool: &Spool,
-        whole: bool,
-        listing: &mut Listing,
-        index: &mut BaseIndex,
-    ) -> io::Result<(Stamp, Stamp)> {
-        let new = Stamp::of(spool.place(Place::New))?;
-        let cur = Stamp::of(spool.place(Place::Cur))?;
-        let helpers = &self.account.store.helpers;
-        listing.read(spool, Place::New, &self.hasher, helpers, index)?;
-        if whole {
-            listing.read(spool, Place::Cur, &self.hasher, helpers, index)?;
+    /// Adds the files of an earlier reading, where this one is not sure, and leaves one file of each base name.
+    fn prepare(&self, spool: &Spool, read: &mut Read, earlier: Option<Listing>) -> Result<()> {
+        if let Some(earlier) = earlier {
+            read.listing.fill_up(&earlier);
         }
-        Ok((new, cur))
+        let is_enough = |known: &Familiar| known.is_enough(&self.files(), &read.listing);
+        if !read.familiar.as_ref().is_none_or(is_enough) {
+            read.fill_up(self)?;
+        }
+        read.index.extend(&read.listing);
+        if !read.index.doubles().is_empty() {
+            doubles::part(self, spool, &mut read.listing, &read.index);
+            read.index = BaseIndex::new(&read.listing);
+        }
+        Ok(())
+    }
+
+    /// The stamps of both directories, then their files, or those of `new/` alone.
+    fn read_places(&self, spool: &Spool, whole: bool, familiar: Option<Familiar>) -> Result<Read> {
+        let stamp = |place| Stamp::of(spool.place(place)).map_err(|error| self.lost(spool, &error));
+        let mut read = Read {
+            new: stamp(Place::New)?,
+            cur: stamp(Place::Cur)?,
+            listing: Listing::default(),
+            index: BaseIndex::default(),
+            familiar,
+        };
+        let tools = Tools {
+            hasher: &self.hasher,
+            helpers: &self.account.store.helpers,
+            files: &|| self.files(),
+        };
+        let places: &[Place] = if whole {
+            &[Place::New, Place::Cur]
+        } else {
+            &[Place::New]
+        };
+        for place in places {
+            let (index, familiar) = (&mut read.index, &mut read.familiar);
+            (read.listing)
+                .read((spool, *place), tools, index, familiar)
+                .map_err(|error| self.lost(spool, &error))?;
+        }
+        Ok(read)
+    }
+
+    /// The files known, if they are many and what the list has for each is known.
+    fn familiar(&self, disk: &Disk) -> Option<Familiar> {
+        let list = disk.list.list()?;
+        let is_joined = disk.is_loaded && disk.joined > 0 && disk.joined == list.len();
+        let files = self.files();
+        (is_joined && files.len() >= LARGE).then(|| Familiar::new(&files))
     }
 
     /// A reading is put off: whoever waits for news looks again then, and whoever asks before looks as well.
@@ -326,15 +378,9 @@ impl OpenMailbox {
     }
 
     /// Compares the files found with the messages known and the list.
-    fn compare(
-        &self,
-        disk: &Disk,
-        listing: &Listing,
-        index: &BaseIndex,
-        whole: bool,
-    ) -> Result<Joined> {
+    fn compare(&self, disk: &Disk, read: &Read, whole: bool) -> Result<Joined> {
         let list = disk.list.list().ok_or(Error::Unavailable)?;
-        Ok(self.compare_with(disk.joined, disk.is_loaded, list, listing, index, whole))
+        Ok(self.compare_with(disk.joined, disk.is_loaded, list, read, whole))
     }
 
     /// As [`OpenMailbox::compare`], with the list at hand.
@@ -343,20 +389,20 @@ impl OpenMailbox {
         joined: usize,
         is_loaded: bool,
         list: &UidList,
-        listing: &Listing,
-        index: &BaseIndex,
+        read: &Read,
         whole: bool,
     ) -> Joined {
+        let finder = Finder {
+            listing: &read.listing,
+            index: &read.index,
+            hasher: &self.hasher,
+            helpers: &self.account.store.helpers,
+            met: read.familiar.as_ref().map_or(&[], Familiar::met),
+        };
         let records: Vec<(Uid, &[u8])> = list
             .records_after(joined)
             .map(|record| (record.uid, record.base))
             .collect();
-        let finder = Finder {
-            listing,
-            index,
-            hasher: &self.hasher,
-            helpers: &self.account.store.helpers,
-        };
         let ground = Ground {
             whole,
             all_records: joined == 0,
@@ -418,7 +464,8 @@ impl OpenMailbox {
     fn apply_known(&self, disk: &mut Disk, mut found: Found) -> Result<()> {
         if disk.is_loaded {
             let is_other = disk.joined == 0;
-            found.joined = self.compare(disk, &found.listing, &found.index, found.whole)?;
+            found.read.fill_up(self)?;
+            found.joined = self.compare(disk, &found.read, found.whole)?;
             found.joined.put_off();
             found.is_settled = false;
             self.apply(disk, &mut found, &[]);

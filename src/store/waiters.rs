@@ -96,7 +96,7 @@ impl Waiters {
     pub(super) fn sync(&self, all: Vec<Job<io::Result<()>>>) -> Vec<io::Result<()>> {
         let outcomes = self.do_all(all, THREADS).into_iter();
         let or_broken =
-            |outcome: Option<_>| outcome.unwrap_or(Err(io::ErrorKind::Interrupted.into()));
+            |outcome: Option<_>| outcome.unwrap_or_else(|| Err(io::ErrorKind::Interrupted.into()));
         outcomes.map(or_broken).collect()
     }
 }

@@ -81,6 +81,66 @@ fn uids_outlive_the_process_and_the_messages() {
 }
 
 #[test]
+fn what_others_did_in_a_large_mailbox_is_what_a_first_look_finds() {
+    let spool = Spool::new();
+    let account = spool.account();
+    let cur = spool.path("cur");
+    let file = |n: u32, letters: &str| cur.join(format!("{n}.x:2,{letters}"));
+    for n in 1..=2500 {
+        fs::write(file(n, "S"), b"x").unwrap();
+    }
+    let inbox = account.open(&name("INBOX"), Intake::Take).unwrap();
+    let rename = |n: u32, letters: &str| {
+        let from = spool.file_of(&*inbox, uid(n));
+        fs::rename(from, file(n, letters)).unwrap();
+    };
+    let remove = |n: u32| fs::remove_file(spool.file_of(&*inbox, uid(n))).unwrap();
+    let add = |n: u32| fs::write(file(n, "F"), b"x").unwrap();
+    let changes: [(&str, &dyn Fn()); 8] = [
+        ("one is renamed", &|| rename(7, "RS")),
+        ("some are renamed, removed and new", &|| {
+            (10..40).for_each(|n| rename(n, "T"));
+            (40..60).for_each(remove);
+            (2501..2520).for_each(add);
+        }),
+        ("more are removed than are looked for", &|| {
+            (100..400).for_each(remove);
+        }),
+        ("more are renamed than are told apart", &|| {
+            (500..700).for_each(|n| rename(n, "F"));
+        }),
+        ("one has a second name", &|| {
+            fs::hard_link(spool.file_of(&*inbox, uid(800)), file(800, "FR")).unwrap();
+        }),
+        ("one is moved back to new", &|| {
+            let to = spool.path("new").join("900.x");
+            fs::rename(spool.file_of(&*inbox, uid(900)), to).unwrap();
+        }),
+        ("one goes as another with its name comes", &|| {
+            remove(1000);
+            fs::write(spool.path("new").join("1000.x"), b"y").unwrap();
+        }),
+        ("all are gone but one", &|| {
+            let kept = spool.file_of(&*inbox, uid(2000));
+            for name in spool.files("cur") {
+                let path = cur.join(name);
+                if path != kept {
+                    fs::remove_file(path).unwrap();
+                }
+            }
+        }),
+    ];
+    for (what, change) in changes {
+        change();
+        inbox.refresh(Intake::Look).unwrap();
+        let other = spool.account();
+        let first = other.open(&name("INBOX"), Intake::Look).unwrap();
+        assert_eq!(picture(&*inbox), picture(&*first), "{what}");
+    }
+    assert_eq!(inbox.read().len(), 3);
+}
+
+#[test]
 fn other_programs_may_rename_and_remove() {
     let spool = Spool::new();
     let account = spool.account();
