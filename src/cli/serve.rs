@@ -16,7 +16,8 @@ use crate::store::Store;
 use crate::{auth, imap, pop3, telemetry};
 use sd_notify::NotifyState;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 /// Time that threads of the runtime get to end after the orderly stop; what hangs then ends with the process.
@@ -24,6 +25,9 @@ const RUNTIME_END: Duration = Duration::from_secs(1);
 
 /// Open files that a server needs besides one for each connection: databases (the index has up to 512), watches, the disk threads' files.
 const OTHER_FILES: u64 = 768;
+
+/// How long the store may take to note what it knows.
+const REST_TIME: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM.
 pub(super) fn run(path: &Path) -> Result<(), Failure> {
@@ -44,7 +48,9 @@ pub(super) fn serve(config: &Config, started: impl FnOnce(&[Door])) -> Result<()
     let tls = tls(config)?;
     let authenticator = Arc::new(authenticator(config)?);
     let index = index(config);
-    let services = services(config, protocols, &authenticator, index.clone());
+    let shared = index.clone().map(|index| -> Arc<dyn Index> { index });
+    let store = Arc::new(Store::with_index(settings::store(config), shared));
+    let services = services(config, protocols, &authenticator, &store);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("net")
         .enable_all()
@@ -63,10 +69,27 @@ pub(super) fn serve(config: &Config, started: impl FnOnce(&[Door])) -> Result<()
         Ok(())
     });
     runtime.shutdown_timeout(RUNTIME_END);
+    rest(store);
     if let Some(index) = index {
         index.close();
     }
     outcome
+}
+
+/// Has the store note what the next process need not find out anew, unless that takes long: a volume may hang.
+fn rest(store: Arc<Store>) {
+    let (done, is_done) = mpsc::channel::<()>();
+    let resting = thread::Builder::new()
+        .name("rest".to_owned())
+        .spawn(move || {
+            store.rest();
+            drop(done);
+        });
+    match resting {
+        // it ends by the sender going away
+        Ok(_) => drop(is_done.recv_timeout(REST_TIME)),
+        Err(error) => tracing::debug!(%error, "nothing_noted"),
+    }
 }
 
 /// Serves until a signal, then stops; a second signal cuts that short.
@@ -206,11 +229,9 @@ fn services(
     config: &Config,
     (imap, pop3): (imap::Settings, pop3::Settings),
     authenticator: &Arc<auth::Service>,
-    index: Option<Arc<Databases>>,
+    store: &Arc<Store>,
 ) -> Services {
-    let index = index.map(|index| -> Arc<dyn Index> { index });
-    let store = Store::with_index(settings::store(config), index);
-    let backend: Arc<dyn Backend> = Arc::new(store);
+    let backend: Arc<dyn Backend> = Arc::<Store>::clone(store);
     let imap_services = {
         let backend = Arc::clone(&backend);
         let authenticator: Arc<dyn Authenticator> = Arc::<auth::Service>::clone(authenticator);
@@ -257,7 +278,7 @@ fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     tracing::error!(
         place,
         text,
-        thread = std::thread::current().name(),
+        thread = thread::current().name(),
         advice = "a bug in this server; please report it",
         "panicked"
     );

@@ -6,8 +6,8 @@
 //! all that was told.
 //! Who reads takes a turn too, so that nobody hears less than was told by another process before.
 
-use super::codec::{NOTHING, decode, decode_delta, encode_delta, replay, sum};
-use super::record::State;
+use super::codec::{NOTHING, decode, decode_delta, encode_delta, open_wide, replay, sum};
+use super::record::{State, seed_of};
 use super::run::{THIS, Writer};
 use super::{Delta, Found, Key, Record, Version, notes};
 use crate::mailbox::notes::{Kind, Page, PageId, PageNumber};
@@ -32,7 +32,10 @@ const TURN_OCTETS: usize = 64 << 10;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// `user_version` of databases with these tables. Another one is begun anew.
-const FORMAT: i32 = 2;
+const FORMAT: i32 = 3;
+
+/// The same of those that lack only tables.
+const FORMAT_WITHOUT_NAMES: i32 = 2;
 
 /// How long to wait for another process's change.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
@@ -456,12 +459,35 @@ impl Database {
         Ok(())
     }
 
+    /// Which file holds which message, as it was kept.
+    pub(super) fn names(&self, key: &Key) -> Outcome<Option<Vec<u8>>> {
+        let Some(mut octets) = self.blob("SELECT octets FROM names WHERE guid = ?1", key)? else {
+            return Ok(None);
+        };
+        Ok(open_wide(&mut octets, seed_of(key)).then_some(octets))
+    }
+
+    /// Keeps which file holds which message, if the mailbox has a record.
+    pub(super) fn set_names(&mut self, key: &Key, octets: &[u8]) -> Outcome<()> {
+        if self.state(key)?.is_none() {
+            return Ok(());
+        }
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO names VALUES (?1, ?2)")?
+            .execute((key.guid, octets))?;
+        if let Some(turn) = &mut self.turn {
+            turn.octets = turn.octets.saturating_add(octets.len());
+        }
+        self.is_changed(true);
+        Ok(())
+    }
+
     /// Removes all of a mailbox's rows.
     pub(super) fn forget(&mut self, guid: &[u8; 16]) -> Outcome<()> {
         if let Some(turn) = &mut self.turn {
             turn.rows.retain(|row| row.guid != *guid);
         }
-        for table in ["mailbox", "snapshot", "change", "status", "page"] {
+        for table in ["mailbox", "snapshot", "change", "status", "page", "names"] {
             self.connection
                 .execute(&format!("DELETE FROM {table} WHERE guid = ?1"), [guid])?;
         }
@@ -678,12 +704,12 @@ fn make_tables(connection: &mut Connection, inode: u64) -> Outcome<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     match format(&transaction)? {
         FORMAT => return Ok(()),
-        0 => {}
+        0 | FORMAT_WITHOUT_NAMES => {}
         other => return Err(Trouble::Damaged(format!("format {other}"))),
     }
     transaction.execute_batch(SCHEMA)?;
     transaction.execute(
-        "INSERT INTO about (id, boot, inode) VALUES (0, '', ?1)",
+        "INSERT OR IGNORE INTO about (id, boot, inode) VALUES (0, '', ?1)",
         [inode.cast_signed()],
     )?;
     transaction.pragma_update(None, "user_version", FORMAT)?;

@@ -8,7 +8,7 @@
 
 use super::Key;
 use super::codec::{Reader, Writer, sum};
-use super::record::seed;
+use super::record::seed_of;
 use crate::mailbox::notes::{Kind, Page, PageNumber};
 
 /// What notes mean; another number when any kind is made in another way, so that old ones are not believed.
@@ -25,7 +25,7 @@ pub(super) fn encode(key: &Key, kind: Kind, number: PageNumber, page: &Page) -> 
     for note in page.notes() {
         out.octets(note);
     }
-    out.sealed(seed_of(key, kind, number))
+    out.sealed(seed_of_page(key, kind, number))
 }
 
 /// What is in the index is not what was written there, or is of another mailbox.
@@ -39,7 +39,7 @@ pub(super) fn decode(
     number: PageNumber,
     sealed: &[u8],
 ) -> Result<Option<Page>, Damaged> {
-    let mut from = Reader::open(sealed, seed_of(key, kind, number)).ok_or(Damaged)?;
+    let mut from = Reader::open(sealed, seed_of_page(key, kind, number)).ok_or(Damaged)?;
     if from.number().ok_or(Damaged)? != FORM {
         return Ok(None);
     }
@@ -58,16 +58,10 @@ fn page(from: &mut Reader<'_>) -> Option<Page> {
 }
 
 /// Binds octets to the page they are of.
-fn seed_of(key: &Key, kind: Kind, number: PageNumber) -> u64 {
-    let mailbox = [
-        u64::from(key.uid_validity.value()),
-        key.directory,
-        u64::from(kind.code()),
-        u64::from(number.value()),
-    ];
-    mailbox
-        .iter()
-        .fold(seed(&key.guid), |seed, part| sum(seed, &part.to_le_bytes()))
+fn seed_of_page(key: &Key, kind: Kind, number: PageNumber) -> u64 {
+    let parts = [u64::from(kind.code()), u64::from(number.value())];
+    let add = |seed, part: &u64| sum(seed, &part.to_le_bytes());
+    parts.iter().fold(seed_of(key), add)
 }
 
 #[cfg(test)]
@@ -111,7 +105,7 @@ mod tests {
         }
         let mut later = Writer::default();
         later.number(FORM + 1);
-        let later = later.sealed(seed_of(&key, Kind::Fields, number));
+        let later = later.sealed(seed_of_page(&key, Kind::Fields, number));
         assert_eq!(decode(&key, Kind::Fields, number, &later), Ok(None));
     }
 }

@@ -124,3 +124,10 @@ impl Version {
 pub(super) fn seed(guid: &[u8; 16]) -> u64 {
     sum(NOTHING, guid)
 }
+
+/// The same for octets that are of one mailbox only, whoever has its GUID too.
+pub(super) fn seed_of(key: &Key) -> u64 {
+    let parts = [u64::from(key.uid_validity.value()), key.directory];
+    let add = |seed, part: &u64| sum(seed, &part.to_le_bytes());
+    parts.iter().fold(seed(&key.guid), add)
+}

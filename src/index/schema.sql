@@ -1,7 +1,7 @@
 -- One account's index. Everything here may be lost; see mod.rs. All octets are as in codec.rs and record.rs, with checksums.
 
 -- About this file; one row.
-CREATE TABLE about (
+CREATE TABLE IF NOT EXISTS about (
     id    INTEGER PRIMARY KEY CHECK (id = 0),
     -- the run of the machine and the process that wrote it last; empty when it was closed in order, with all on the disk
     boot  TEXT NOT NULL,
@@ -10,19 +10,19 @@ CREATE TABLE about (
 ) STRICT;
 
 -- What is known of each mailbox, small: which version of it snapshot and changes make up.
-CREATE TABLE mailbox (
+CREATE TABLE IF NOT EXISTS mailbox (
     guid  BLOB PRIMARY KEY NOT NULL,
     state BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- The whole of a mailbox at some time.
-CREATE TABLE snapshot (
+CREATE TABLE IF NOT EXISTS snapshot (
     guid   BLOB PRIMARY KEY NOT NULL,
     octets BLOB NOT NULL
 ) STRICT;
 
 -- What changed since, in the order of generations.
-CREATE TABLE change (
+CREATE TABLE IF NOT EXISTS change (
     guid       BLOB NOT NULL,
     generation INTEGER NOT NULL,
     octets     BLOB NOT NULL,
@@ -30,16 +30,22 @@ CREATE TABLE change (
 ) STRICT, WITHOUT ROWID;
 
 -- What STATUS tells of a mailbox.
-CREATE TABLE status (
+CREATE TABLE IF NOT EXISTS status (
     guid   BLOB PRIMARY KEY NOT NULL,
     octets BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Notes about messages whose UIDs lie side by side, of one kind; see notes.rs.
-CREATE TABLE page (
+CREATE TABLE IF NOT EXISTS page (
     guid   BLOB NOT NULL,
     number INTEGER NOT NULL,
     kind   INTEGER NOT NULL,
     octets BLOB NOT NULL,
     PRIMARY KEY (guid, number, kind)
+) STRICT;
+
+-- Which file holds which message of a large mailbox; see roster.rs of the store.
+CREATE TABLE IF NOT EXISTS names (
+    guid   BLOB PRIMARY KEY NOT NULL,
+    octets BLOB NOT NULL
 ) STRICT;

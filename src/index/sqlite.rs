@@ -11,10 +11,10 @@
 //! - Few are open at a time (`MAX_OPEN`), and one that nobody has used for `REST_AFTER`, or that was opened long before others, *rests*: it is
 //!   closed without a sync and without a word in it, as it will be used again. So an account that only waits costs neither memory nor files.
 
-use super::codec::{NOTHING, Reader, Writer, sum};
+use super::codec::{NOTHING, Reader, Writer, seal_wide, sum};
 use super::committer::Committer;
 use super::database::{Database, Trouble, make_directory};
-use super::record::seed;
+use super::record::{seed, seed_of};
 use super::{Change, Index, Key, Result, StatusNote, Unavailable, Version, now};
 use crate::mailbox::id::ModSeq;
 use crate::mailbox::notes::{Page, PageId};
@@ -426,6 +426,17 @@ impl Index for Databases {
     fn keep_notes(&self, account: &Path, key: &Key, pages: &[(PageId, Arc<Page>)]) -> Result<()> {
         self.run(account, |database| {
             database.write(|database| database.set_pages(key, pages))
+        })
+    }
+
+    fn names(&self, account: &Path, key: &Key) -> Result<Option<Vec<u8>>> {
+        self.run(account, |database| database.names(key))
+    }
+
+    fn keep_names(&self, account: &Path, key: &Key, mut names: Vec<u8>) -> Result<()> {
+        seal_wide(&mut names, seed_of(key));
+        self.run(account, |database| {
+            database.write(|database| database.set_names(key, &names))
         })
     }
 

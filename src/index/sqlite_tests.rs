@@ -235,7 +235,7 @@ fn what_a_power_cut_or_a_restored_copy_left_is_not_believed() {
         }),
         ("newer format", |file| {
             let connection = Connection::open(file).unwrap();
-            connection.pragma_update(None, "user_version", 3).unwrap();
+            connection.pragma_update(None, "user_version", 4).unwrap();
         }),
         ("no database", |file| fs::write(file, [7; 8192]).unwrap()),
         ("no rows", |file| {
@@ -543,4 +543,53 @@ fn damaged_notes_go_alone() {
     assert_eq!(found, [Some((*page).clone()), None]);
     assert_eq!(databases.noted(&account, &KEY), Ok(vec![ids[0]]));
     assert!(place.remembered(&databases).is_some());
+}
+
+#[test]
+fn names_are_of_one_mailbox_and_whole() {
+    let place = Place::new();
+    let databases = place.databases();
+    let account = place.account();
+    // a mailbox that is not remembered has none
+    databases.keep_names(&account, &KEY, vec![1]).unwrap();
+    assert_eq!(databases.names(&account, &KEY), Ok(None));
+    place.remember(&databases);
+    for octets in [vec![], vec![7; 5], vec![9; 1 << 20]] {
+        databases
+            .keep_names(&account, &KEY, octets.clone())
+            .unwrap();
+        assert_eq!(databases.names(&account, &KEY), Ok(Some(octets)));
+    }
+    let moved = Key {
+        directory: KEY.directory + 1,
+        ..KEY
+    };
+    assert_eq!(databases.names(&account, &moved), Ok(None));
+    drop(databases);
+    let connection = Connection::open(place.file()).unwrap();
+    let damage = "UPDATE names SET octets = CAST(zeroblob(16) || substr(octets, 17) AS BLOB)";
+    assert_eq!(connection.execute(damage, []).unwrap(), 1);
+    drop(connection);
+    let databases = place.databases();
+    assert_eq!(databases.names(&account, &KEY), Ok(None));
+    databases.keep_names(&account, &KEY, vec![3]).unwrap();
+    assert_eq!(databases.names(&account, &KEY), Ok(Some(vec![3])));
+    databases.forget(&account, &KEY.guid).unwrap();
+    assert_eq!(databases.names(&account, &KEY), Ok(None));
+}
+
+#[test]
+fn a_database_without_names_is_gone_on_with() {
+    let place = Place::new();
+    place.remember(&place.databases());
+    let connection = Connection::open(place.file()).unwrap();
+    connection.execute("DROP TABLE names", []).unwrap();
+    connection.pragma_update(None, "user_version", 2).unwrap();
+    drop(connection);
+    let databases = place.databases();
+    assert_eq!(place.remembered(&databases), Some(ModSeq(101)));
+    databases
+        .keep_names(&place.account(), &KEY, vec![3])
+        .unwrap();
+    assert_eq!(databases.names(&place.account(), &KEY), Ok(Some(vec![3])));
 }

@@ -142,17 +142,21 @@ impl OpenMailbox {
             return true;
         };
         self.note_files(disk, list, found, &arrived, &UidSet::new());
+        self.end_first_look(disk, recent(&found.read.listing, &arrived));
+        true
+    }
+
+    /// Files and messages are there: what else belongs to the first look.
+    pub(super) fn end_first_look(&self, disk: &mut Disk, recent: Vec<Uid>) {
+        let Some(list) = disk.list.list() else {
+            return;
+        };
         self.files_mut().shrink();
         let fresh = self.fresh(list);
-        mark(
-            &mut self.write(),
-            recent(&found.read.listing, &arrived),
-            &fresh,
-        );
+        mark(&mut self.write(), recent, &fresh);
         disk.joined = list.len();
         disk.is_loaded = true;
         self.signal.wake();
-        true
     }
 
     /// Shows what a later look found.
@@ -223,11 +227,6 @@ impl OpenMailbox {
         arrived: &[(Uid, usize)],
         gone: &UidSet,
     ) -> Vec<(Uid, Flags)> {
-        let orders: Vec<(Uid, u32)> = list
-            .records_after(disk.joined)
-            .filter(|record| !record.fields().is_empty())
-            .filter_map(|record| Some((record.uid, number(record.field(b'O')?)?)))
-            .collect();
         let mut files = self.files_mut();
         let listing = &mut found.read.listing;
         let mut renamed = Vec::with_capacity(found.joined.renamed.len());
@@ -250,7 +249,7 @@ impl OpenMailbox {
                 files.push(listing.message(*i, *uid));
             }
         }
-        for (uid, order) in orders {
+        for (uid, order) in orders(list, disk.joined) {
             files.set_order(uid, order);
         }
         if disk.memory.is_flags_suspect {
@@ -365,6 +364,13 @@ impl OpenMailbox {
         }
         Ok(())
     }
+}
+
+/// The POP3 orders that the list tells of messages after so many.
+pub(super) fn orders(list: &UidList, joined: usize) -> impl Iterator<Item = (Uid, u32)> + '_ {
+    list.records_after(joined)
+        .filter(|record| !record.fields().is_empty())
+        .filter_map(|record| Some((record.uid, number(record.field(b'O')?)?)))
 }
 
 /// A decimal number.

@@ -152,6 +152,24 @@ impl Files {
             .unwrap_or_default()
     }
 
+    /// All names, and maybe others that no file has any more.
+    pub(super) fn names(&self) -> &[u8] {
+        &self.names
+    }
+
+    /// Where each name lies, by position.
+    pub(super) fn stored(&self) -> impl Iterator<Item = StoredFile> + '_ {
+        let columns = self.uids.iter().zip(&self.entries).zip(&self.hashes);
+        columns.map(|((uid, entry), hash)| StoredFile {
+            uid: *uid,
+            start: entry.start,
+            octets: entry.octets,
+            base_octets: entry.base_octets,
+            hash: *hash,
+            place: entry.place,
+        })
+    }
+
     /// Positions in the order in which names were put into memory: for most that of the directory when it was read first.
     pub(super) fn in_order_of_names(&self) -> Vec<u32> {
         let mut order: Vec<(u32, u32)> = self

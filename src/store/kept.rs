@@ -43,8 +43,25 @@ impl Kept {
             mailboxes.put(mailbox, weight);
             mailboxes.shrink(self.max_messages)
         };
-        // dropped without the lock, since much memory may have to be given back
-        drop(let_go);
+        // without the lock, since much may have to be written and memory to be given back
+        for (mailbox, _) in let_go {
+            mailbox.keep_roster();
+        }
+    }
+
+    /// Has all rosters kept, for the end of the process.
+    pub(super) fn rest(&self) {
+        let mailboxes = self
+            .mailboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let all: Vec<Arc<OpenMailbox>> = (mailboxes.used.iter())
+            .map(|(mailbox, _)| Arc::clone(mailbox))
+            .collect();
+        drop(mailboxes);
+        for mailbox in all {
+            mailbox.keep_roster();
+        }
     }
 }
 

@@ -57,6 +57,7 @@ mod open_mailbox;
 pub(crate) mod pieces;
 mod read_each;
 mod remember;
+mod roster;
 mod scan;
 mod sizes;
 mod special_use;
@@ -193,6 +194,11 @@ impl Store {
             }),
             accounts: Mutex::default(),
         }
+    }
+
+    /// Notes what a next process need not find out anew, for the end of this one. Takes some 0.2 ms for each thousand messages in memory.
+    pub fn rest(&self) {
+        self.state.kept.rest();
     }
 
     /// Opens an account when so much of it is ready.

@@ -72,6 +72,8 @@ pub(super) struct Disk {
     pub(super) is_keywords_stale: bool,
     /// What is known of the mailbox's record in the index.
     pub(super) memory: Memory,
+    /// How the disk looked when the roster was kept or recalled.
+    pub(super) kept_roster: Option<Vec<u8>>,
     /// How many records of the list were compared with the files; zero: all have to be.
     pub(super) joined: usize,
     pub(super) new: DirectoryState,
@@ -133,6 +135,7 @@ impl OpenMailbox {
                 map: KeywordMap::default(),
                 is_keywords_stale: false,
                 memory: Memory::default(),
+                kept_roster: None,
                 joined: 0,
                 new: DirectoryState::UNKNOWN,
                 cur: DirectoryState::UNKNOWN,
@@ -224,6 +227,7 @@ impl OpenMailbox {
         disk.keywords = KeywordFiles::new(directory);
         disk.joined = 0;
         disk.memory = Memory::default();
+        disk.kept_roster = None;
         disk.new = DirectoryState::UNKNOWN;
         disk.cur = DirectoryState::UNKNOWN;
         *self.spool.write().unwrap_or_else(PoisonError::into_inner) = new.clone();

@@ -46,8 +46,18 @@ const BATCH_NAMES: usize = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     modified: Duration,
+    /// When what the system says of it was changed last: who sets `modified` changes this.
+    changed: Duration,
     device: u64,
     inode: u64,
+}
+
+/// A time since 1970.
+fn time(secs: i64, nanos: i64) -> Duration {
+    Duration::new(
+        u64::try_from(secs).unwrap_or(0),
+        u32::try_from(nanos).unwrap_or(0),
+    )
 }
 
 impl Stamp {
@@ -60,10 +70,9 @@ impl Stamp {
         if !about.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        let secs = u64::try_from(about.mtime()).unwrap_or(0);
-        let nanos = u32::try_from(about.mtime_nsec()).unwrap_or(0);
         Ok(Self {
-            modified: Duration::new(secs, nanos),
+            modified: time(about.mtime(), about.mtime_nsec()),
+            changed: time(about.ctime(), about.ctime_nsec()),
             device: about.dev(),
             inode: about.ino(),
         })
@@ -75,6 +84,7 @@ impl Stamp {
             &self.device.to_le_bytes()[..],
             &self.inode.to_le_bytes(),
             &self.modified.as_nanos().to_le_bytes(),
+            &self.changed.as_nanos().to_le_bytes(),
         ]
         .concat()
     }
@@ -630,6 +640,7 @@ mod tests {
     const fn stamp(secs: u64, nanos: u32) -> Stamp {
         Stamp {
             modified: Duration::new(secs, nanos),
+            changed: Duration::new(secs, nanos),
             device: 1,
             inode: 1,
         }

@@ -163,6 +163,9 @@ impl OpenMailbox {
         .map_err(|error| self.lost(&spool, &error))?;
         let cur = stamp(Place::Cur).map_err(|error| self.lost(&spool, &error))?;
         self.trouble.end();
+        if !disk.is_loaded && !plan.whole {
+            self.recall(disk, &new, &cur);
+        }
         let now = clock::since_epoch(clock::now());
         let whole =
             plan.whole || !disk.is_loaded || disk.joined == 0 || disk.cur.needs_reading(&cur, now);

@@ -153,6 +153,21 @@ impl UidListFile {
         }
     }
 
+    /// How the file looked when it was read, as octets; none if there was none.
+    pub(super) fn stamp_octets(&self) -> Option<Vec<u8>> {
+        let stamp = self.stamp?;
+        let (device, inode) = stamp.identity;
+        let (secs, nanos) = stamp.modified;
+        let numbers = [
+            device,
+            inode,
+            stamp.size,
+            secs.cast_unsigned(),
+            nanos.cast_unsigned(),
+        ];
+        Some(numbers.map(u64::to_le_bytes).concat())
+    }
+
     /// The list as last read; none before the first look, or if there is none.
     pub(super) const fn list(&self) -> Option<&UidList> {
         self.list.as_ref()

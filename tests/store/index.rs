@@ -1,14 +1,16 @@
 //! What is remembered over a restart, what several processes learn of each other, and what damage of the index does: nothing.
 
-use super::spool::{Spool, change, flags, keyword, name, set, uid, uids};
+use super::spool::{Spool, change, flags, keyword, name, picture, set, uid, uids};
+use restante::index::sqlite::Databases;
 use restante::index::{Change, Index, Key, StatusNote, Unavailable, Version};
-use restante::mailbox::backend::{Account, Intake, Mailbox};
+use restante::mailbox::backend::{Account, Backend as _, Intake, Mailbox, Status};
 use restante::mailbox::flag::{FlagAction, NamedFlags, SystemFlag};
 use restante::mailbox::id::ModSeq;
 use restante::mailbox::notes::{Kind, Page, PageId, PageNumber};
 use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -116,6 +118,15 @@ fn messages_that_came_and_went_while_nobody_looked_are_expunged() {
     assert_eq!(mailbox.read().expunged_since(last), Some(set(&[6, 7])));
 }
 
+/// STATUS of INBOX, and whether the mailbox was opened for it.
+fn status(spool: &Spool, with_size: bool) -> (Status, bool) {
+    let index = Watched::new(spool);
+    let account = spool.account_with_index(index.clone());
+    let status = account.status(&name("INBOX"), with_size).unwrap();
+    index.index.close();
+    (status, index.changes.load(Ordering::Relaxed) > 0)
+}
+
 /// Sets the time stamps of INBOX's directories, as if what is in them had been there for long.
 fn set_stamps(spool: &Spool, secs: u64) {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(secs) + Duration::from_nanos(1);
@@ -136,28 +147,26 @@ fn status_is_told_without_opening_while_the_mailbox_looks_the_same() {
     let last = highest(&*mailbox);
     let file = spool.file_of(&*mailbox, uid(5));
     drop((mailbox, account));
-    set_stamps(&spool, 1_000_000_000);
-    let told = spool.account().status(&name("INBOX"), true).unwrap();
+    settle(&spool);
+    let (told, is_opened) = status(&spool, true);
+    assert!(is_opened);
     assert_eq!((told.counts.messages, told.counts.unseen), (5, 4));
     assert_eq!((told.uid_next, told.highest_mod_seq), (uid(6), last));
     assert!(told.size.is_some());
+    assert_eq!(status(&spool, true), (told, false));
+    let without_size = Status {
+        size: None,
+        ..told
+    };
+    assert_eq!(status(&spool, false), (without_size, false));
 
-    // a file less, and the stamps as they were: whoever tells five has not looked
-    let elsewhere = spool.path("elsewhere");
-    fs::rename(&file, &elsewhere).unwrap();
-    set_stamps(&spool, 1_000_000_000);
-    let account = spool.account();
-    assert_eq!(account.status(&name("INBOX"), true).unwrap(), told);
-    let without_size = account.status(&name("INBOX"), false).unwrap();
-    assert_eq!(
-        (without_size.size, without_size.counts),
-        (None, told.counts)
-    );
-
-    // stamps that differ: it is looked at
-    set_stamps(&spool, 1_000_000_001);
-    let account = spool.account();
-    let now = account.status(&name("INBOX"), true).unwrap();
+    // a file less, and the stamp of its directory as it was, as a restored copy may have it
+    let cur = spool.path("cur");
+    let before = fs::metadata(&cur).unwrap().modified().unwrap();
+    fs::remove_file(&file).unwrap();
+    fs::File::open(&cur).unwrap().set_modified(before).unwrap();
+    let (now, is_opened) = status(&spool, true);
+    assert!(is_opened);
     assert_eq!(now.counts.messages, 4);
     assert!(now.highest_mod_seq > last && now.size < told.size);
 }
@@ -166,16 +175,17 @@ fn status_is_told_without_opening_while_the_mailbox_looks_the_same() {
 fn status_of_a_directory_that_was_just_changed_is_not_noted() {
     let spool = Spool::new();
     let account = five(&spool);
-    // a stamp in the future is never old enough
-    set_stamps(&spool, 30_000_000_000);
-    let told = spool.account().status(&name("INBOX"), false).unwrap();
-    assert_eq!(told.counts.messages, 5);
     let file = spool.file_of(&*inbox(&*account), uid(5));
     drop(account);
+    // a stamp in the future is never old enough
+    set_stamps(&spool, 30_000_000_000);
+    for _ in 0..2 {
+        let (told, is_opened) = status(&spool, false);
+        assert_eq!((told.counts.messages, is_opened), (5, true));
+    }
     fs::remove_file(file).unwrap();
     set_stamps(&spool, 30_000_000_000);
-    let now = spool.account().status(&name("INBOX"), false).unwrap();
-    assert_eq!(now.counts.messages, 4);
+    assert_eq!(status(&spool, false).0.counts.messages, 4);
 }
 
 #[test]
@@ -183,7 +193,7 @@ fn changes_of_keywords_alone_are_seen_by_status() {
     let spool = Spool::new();
     let account = five(&spool);
     drop(account);
-    set_stamps(&spool, 1_000_000_000);
+    settle(&spool);
     let before = spool.account().status(&name("INBOX"), false).unwrap();
     let account = spool.account();
     let mailbox = inbox(&*account);
@@ -192,7 +202,7 @@ fn changes_of_keywords_alone_are_seen_by_status() {
     let change = change(FlagAction::Add, words);
     let mod_seq = mailbox.store(&set(&[1]), &change).unwrap().mod_seq.unwrap();
     drop((mailbox, account));
-    set_stamps(&spool, 1_000_000_000);
+    settle(&spool);
     let now = spool.account().status(&name("INBOX"), false).unwrap();
     assert!(mod_seq > before.highest_mod_seq);
     assert_eq!(now.highest_mod_seq, mod_seq);
@@ -243,19 +253,34 @@ fn an_index_that_cannot_be_made_is_done_without() {
     assert_eq!(status.counts.messages, 4);
 }
 
-/// An index whose first change comes after what somebody else does.
-struct Slow {
-    index: Arc<dyn Index>,
+/// An index whose first change comes after what somebody else does, and which counts.
+struct Watched {
+    index: Databases,
     meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    /// How often something was changed, as whoever opens a mailbox does.
+    changes: AtomicUsize,
+    /// How often names were kept.
+    kept: AtomicUsize,
 }
 
-impl fmt::Debug for Slow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slow").finish_non_exhaustive()
+impl Watched {
+    fn new(spool: &Spool) -> Arc<Self> {
+        Arc::new(Self {
+            index: Databases::new(&spool.index()).unwrap(),
+            meanwhile: Mutex::default(),
+            changes: AtomicUsize::new(0),
+            kept: AtomicUsize::new(0),
+        })
     }
 }
 
-impl Index for Slow {
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watched").finish_non_exhaustive()
+    }
+}
+
+impl Index for Watched {
     fn change(
         &self,
         account: &Path,
@@ -266,6 +291,7 @@ impl Index for Slow {
         if let Some(meanwhile) = self.meanwhile.lock().unwrap().take() {
             meanwhile();
         }
+        self.changes.fetch_add(1, Ordering::Relaxed);
         self.index.change(account, key, known, change)
     }
 
@@ -303,6 +329,15 @@ impl Index for Slow {
         self.index.keep_notes(account, key, pages)
     }
 
+    fn names(&self, account: &Path, key: &Key) -> Result<Option<Vec<u8>>, Unavailable> {
+        self.index.names(account, key)
+    }
+
+    fn keep_names(&self, account: &Path, key: &Key, names: Vec<u8>) -> Result<(), Unavailable> {
+        self.kept.fetch_add(1, Ordering::Relaxed);
+        self.index.keep_names(account, key, names)
+    }
+
     fn forget(&self, account: &Path, guid: &[u8; 16]) -> Result<(), Unavailable> {
         self.index.forget(account, guid)
     }
@@ -316,13 +351,11 @@ fn what_another_process_takes_in_during_the_first_look_stays() {
     let mailbox = inbox(&*first);
     let before = highest(&*mailbox);
     let (delivering, of) = (first.clone(), spool.clone());
-    let slow = Slow {
-        index: spool.databases(),
-        meanwhile: Mutex::new(Some(Box::new(move || {
-            of.append(&*delivering, "INBOX", b"Subject: sixth\n\n", &[]);
-        }))),
-    };
-    let second = spool.account_with_index(Arc::new(slow));
+    let slow = Watched::new(&spool);
+    *slow.meanwhile.lock().unwrap() = Some(Box::new(move || {
+        of.append(&*delivering, "INBOX", b"Subject: sixth\n\n", &[]);
+    }));
+    let second = spool.account_with_index(slow);
     let seen = inbox(&*second);
     assert_eq!(uids(&*seen), [1, 2, 3, 4, 5, 6]);
     assert_eq!(seen.read().expunged_since(before), Some(set(&[])));
@@ -369,4 +402,126 @@ fn notes_are_not_about_another_message_with_the_uid() {
     let account = spool.account();
     assert_eq!(uids(&*inbox(&*account)), [1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(noted(&*account), [true, false]);
+}
+
+/// Waits until no directory of the mailbox was changed within a tick.
+fn settle(spool: &Spool) {
+    loop {
+        let age = |directory| {
+            let changed = fs::metadata(spool.path(directory)).unwrap().modified();
+            SystemTime::now().duration_since(changed.unwrap())
+        };
+        let is_old = |age: Duration| age > Duration::from_millis(30);
+        if ["new", "cur"]
+            .map(age)
+            .iter()
+            .all(|age| age.as_ref().is_ok_and(|age| is_old(*age)))
+        {
+            return;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// What a process does with a large mailbox, which then ends in order: what it sees, and how often it kept names.
+fn one_process(spool: &Spool) -> (Vec<(u32, String)>, usize) {
+    settle(spool);
+    let index = Watched::new(spool);
+    let (store, owner) = spool.store_with_index(index.clone());
+    let account = store.open_account(&owner).unwrap();
+    let mailbox = inbox(&*account);
+    let seen = picture(&*mailbox);
+    let recent: Vec<u32> = mailbox
+        .read()
+        .recent()
+        .iter()
+        .map(|uid| uid.value())
+        .collect();
+    let other = inbox(&*spool.account_without_index());
+    assert_eq!(seen, picture(&*other));
+    assert_eq!(uids(&*mailbox), uids(&*other));
+    let recent_there: Vec<u32> = other
+        .read()
+        .recent()
+        .iter()
+        .map(|uid| uid.value())
+        .collect();
+    assert_eq!(recent, recent_there);
+    for uid in mailbox.read().uids() {
+        assert_eq!(mailbox.base_name(*uid), other.base_name(*uid));
+    }
+    assert_eq!(mailbox.pop3_order(uid(9)), other.pop3_order(uid(9)));
+    store.rest();
+    index.index.close();
+    (seen, index.kept.load(Ordering::Relaxed))
+}
+
+#[test]
+fn the_names_of_a_large_mailbox_are_believed_while_nobody_changed_them() {
+    let spool = Spool::new();
+    let account = spool.account();
+    let cur = spool.path("cur");
+    for n in 1..=2200 {
+        fs::write(cur.join(format!("{n}.x:2,S")), b"x").unwrap();
+    }
+    fs::write(spool.path("new/3000.x"), b"x").unwrap();
+    drop(account);
+    let (first, kept) = one_process(&spool);
+    assert_eq!((first.len(), kept), (2201, 1));
+    assert_eq!(one_process(&spool), (first, 0), "nothing changed");
+    // what comes to new/ is read, and the rest is believed
+    spool.deliver("INBOX", b"y");
+    assert_eq!(one_process(&spool).0.len(), 2202);
+    let renamed = cur.join("7.x:2,FS");
+    let list = spool.path("dovecot-uidlist");
+    let changes: [(&str, &dyn Fn(), usize); 6] = [
+        (
+            "a message was flagged",
+            &|| fs::rename(cur.join("7.x:2,S"), &renamed).unwrap(),
+            2202,
+        ),
+        (
+            "one was removed",
+            &|| fs::remove_file(&renamed).unwrap(),
+            2201,
+        ),
+        (
+            "one came to cur",
+            &|| fs::write(cur.join("5000.x:2,"), b"x").unwrap(),
+            2202,
+        ),
+        (
+            "the time of change was set back",
+            &|| {
+                let before = fs::metadata(&cur).unwrap().modified().unwrap();
+                fs::rename(cur.join("8.x:2,S"), cur.join("8.x:2,R")).unwrap();
+                fs::File::open(&cur).unwrap().set_modified(before).unwrap();
+            },
+            2202,
+        ),
+        (
+            "a program gave orders for POP3",
+            &|| {
+                let text = fs::read_to_string(&list).unwrap();
+                let line = text.lines().find(|line| line.starts_with("9 ")).unwrap();
+                let text = text.replace(line, &line.replace("9 ", "9 O7 "));
+                fs::write(list.with_extension("new"), text).unwrap();
+                fs::rename(list.with_extension("new"), &list).unwrap();
+            },
+            2202,
+        ),
+        (
+            "another process took in a message",
+            &|| {
+                spool.append(&*spool.account(), "INBOX", b"z", SEEN);
+            },
+            2203,
+        ),
+    ];
+    for (what, change, count) in changes {
+        change();
+        let (seen, kept) = one_process(&spool);
+        assert_eq!((seen.len(), kept), (count, 1), "{what}");
+        assert_eq!(one_process(&spool), (seen, 0), "after: {what}");
+    }
 }

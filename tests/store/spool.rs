@@ -147,6 +147,11 @@ impl Spool {
         self.open(Vec::new(), Some(index)).unwrap()
     }
 
+    /// A store with this index, and whose account it is.
+    pub(crate) fn store_with_index(&self, index: Arc<dyn Index>) -> (Store, Owner) {
+        self.store(Vec::new(), Some(index))
+    }
+
     /// The index, opened.
     pub(crate) fn databases(&self) -> Arc<dyn Index> {
         Arc::new(Databases::new(&self.index()).unwrap())
