@@ -11,6 +11,7 @@ use crate::protocol::Interrupt;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -195,7 +196,8 @@ impl Bound {
                     address: door.address,
                     source,
                 })?;
-            let task = accept(socket, door, Arc::clone(shared));
+            let is_tuned = INHERITS_OPTIONS && tune(&socket, shared.timeouts.keepalive).is_ok();
+            let task = accept(socket, door, is_tuned, Arc::clone(shared));
             Ok(tokio::spawn(task))
         });
         tasks.collect()
@@ -287,13 +289,16 @@ fn bind(
 }
 
 /// Accepts for ever; every connection becomes a task of its own.
-async fn accept(socket: tokio::net::TcpListener, door: Door, shared: Arc<Shared>) {
+async fn accept(socket: tokio::net::TcpListener, door: Door, is_tuned: bool, shared: Arc<Shared>) {
     let mut pause = PAUSE.0;
     loop {
         match socket.accept().await {
             Ok((stream, remote)) => {
                 pause = PAUSE.0;
                 let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+                if !is_tuned && let Err(error) = tune(&stream, shared.timeouts.keepalive) {
+                    tracing::debug!(%remote, %error, "socket_option_refused");
+                }
                 welcome(stream, remote, door, &shared);
             }
             // The client gave up while it waited.
@@ -340,9 +345,6 @@ fn welcome(stream: tokio::net::TcpStream, remote: SocketAddr, door: Door, shared
         Admission::TurnAway(seat) => (seat, Some(Interrupt::Full)),
         Admission::HangUp => return,
     };
-    if let Err(error) = tune(&stream, shared.timeouts.keepalive) {
-        tracing::debug!(%remote, %error, "socket_option_refused");
-    }
     let span = tracing::info_span!(
         "connection",
         id = seat.handle.id,
@@ -353,24 +355,31 @@ fn welcome(stream: tokio::net::TcpStream, remote: SocketAddr, door: Door, shared
     drop(tokio::spawn(task.instrument(span)));
 }
 
+/// Connections have the options of the socket that accepted them; elsewhere each is given them.
+const INHERITS_OPTIONS: bool = cfg!(target_os = "linux");
+
 /// Answers go out at once, and a peer that vanished is noticed.
-fn tune(stream: &tokio::net::TcpStream, keepalive: Duration) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+fn tune(socket: &impl AsFd, keepalive: Duration) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.set_tcp_nodelay(true)?;
     let interval = (keepalive / KEEPALIVE_RETRIES).max(Duration::from_secs(1));
     let keepalive = TcpKeepalive::new()
         .with_time(keepalive)
         .with_interval(interval)
         .with_retries(KEEPALIVE_RETRIES);
-    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
         At, BindError, Bound, DEFAULT_BACKLOG, Listener, Passed, Service, TlsMode, is_of_the_peer,
+        tune,
     };
+    use socket2::SockRef;
     use std::io;
     use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
 
     fn listener(address: &str) -> Listener {
         Listener {
@@ -449,5 +458,20 @@ mod tests {
         assert!(is_of_the_peer(&io::Error::from(
             io::ErrorKind::ConnectionAborted
         )));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn connections_have_the_options_of_their_listener() {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        tune(&socket, Duration::from_secs(120)).unwrap();
+        let client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+        let (accepted, _) = socket.accept().unwrap();
+        drop(client);
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().unwrap());
+        assert!(accepted.keepalive().unwrap());
+        let time = accepted.tcp_keepalive_time().unwrap();
+        assert_eq!(time, Duration::from_secs(120));
     }
 }

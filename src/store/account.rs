@@ -4,7 +4,7 @@ use super::deliver::{self, MaildirUpload};
 use super::failure::{failed, noted};
 use super::first_list::new_guid;
 use super::folders::{self, Folders, Layout};
-use super::new_account::Readiness;
+use super::new_account::Ready;
 use super::object_ids::hex;
 use super::open_mailbox::OpenMailbox;
 use super::special_use::SpecialUses;
@@ -46,7 +46,7 @@ pub(super) struct AccountState {
     /// When `tmp/` was swept last.
     swept: Mutex<HashMap<MailboxName, SystemTime>>,
     /// Held while the spool is made ready.
-    pub(super) ready: Mutex<Readiness>,
+    pub(super) ready: Mutex<Ready>,
 }
 
 impl AccountState {

@@ -85,7 +85,7 @@ use helpers::Helpers;
 use kept::Kept;
 use new_account::Readiness;
 use notes::NoteCache;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -149,7 +149,18 @@ pub struct NewMailbox {
 #[derive(Debug)]
 pub struct Store {
     state: Arc<StoreState>,
-    accounts: Mutex<HashMap<PathBuf, Weak<AccountState>>>,
+    accounts: Mutex<Accounts>,
+}
+
+/// How many accounts are kept in mind that nobody uses, so that one whose clients come and go is not looked at anew each time.
+const KEPT_ACCOUNTS: usize = 256;
+
+/// The accounts that are in use, or were lately.
+#[derive(Debug, Default)]
+struct Accounts {
+    known: HashMap<PathBuf, Weak<AccountState>>,
+    /// Those that came last, the latest at the end.
+    kept: VecDeque<Arc<AccountState>>,
 }
 
 /// What all accounts share.
@@ -211,15 +222,22 @@ impl Store {
     /// What is shared by all who use a spool.
     fn account(&self, root: &Path) -> Arc<AccountState> {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(account) = accounts.get(root).and_then(Weak::upgrade) {
+        let Accounts { known, kept } = &mut *accounts;
+        if let Some(account) = known.get(root).and_then(Weak::upgrade) {
             return account;
         }
         let account = Arc::new(AccountState::new(Arc::clone(&self.state), root));
+        let let_go = (kept.len() >= KEPT_ACCOUNTS)
+            .then(|| kept.pop_front())
+            .flatten();
+        kept.push_back(Arc::clone(&account));
         // those that nobody uses any more go when the table would grow
-        if accounts.len() == accounts.capacity() {
-            accounts.retain(|_, account| account.strong_count() > 0);
+        if known.len() == known.capacity() {
+            known.retain(|_, account| account.strong_count() > 0);
         }
-        accounts.insert(root.to_owned(), Arc::downgrade(&account));
+        known.insert(root.to_owned(), Arc::downgrade(&account));
+        drop(accounts);
+        drop(let_go);
         account
     }
 }

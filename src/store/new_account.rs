@@ -15,6 +15,7 @@ use crate::mailbox::backend::{Error, Result};
 use crate::mailbox::name::MailboxName;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::PoisonError;
 
@@ -45,6 +46,14 @@ pub(super) enum Readiness {
     Mailboxes,
 }
 
+/// How much was made ready of which spool.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ready {
+    level: Readiness,
+    /// Device and inode of INBOX's `cur/`.
+    inbox: Option<(u64, u64)>,
+}
+
 impl AccountState {
     /// Sees that the spool is there, and makes what is `wanted` of it, if that may be. One system call when it is.
     ///
@@ -54,12 +63,14 @@ impl AccountState {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         let root = self.folders.root();
         let inbox = root.join("cur");
-        let has_inbox = match inbox.metadata() {
-            Ok(about) => about.is_dir(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            Err(error) => return Err(failed("look at the spool", &inbox, &error)),
+        let look = || match inbox.metadata() {
+            Ok(about) => Ok(about.is_dir().then(|| (about.dev(), about.ino()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("look at the spool", &inbox, &error)),
         };
-        if *ready >= wanted && has_inbox {
+        let found = look()?;
+        let has_inbox = found.is_some();
+        if ready.level >= wanted && has_inbox && ready.inbox == found {
             return Ok(());
         }
         if !has_inbox && !self.store.settings.create_spool {
@@ -90,7 +101,10 @@ impl AccountState {
         if wanted == Readiness::Mailboxes {
             self.forget_awaited();
         }
-        *ready = wanted;
+        *ready = Ready {
+            level: wanted,
+            inbox: look()?,
+        };
         Ok(())
     }
 

@@ -154,10 +154,7 @@ fn status_is_told_without_opening_while_the_mailbox_looks_the_same() {
     assert_eq!((told.uid_next, told.highest_mod_seq), (uid(6), last));
     assert!(told.size.is_some());
     assert_eq!(status(&spool, true), (told, false));
-    let without_size = Status {
-        size: None,
-        ..told
-    };
+    let without_size = Status { size: None, ..told };
     assert_eq!(status(&spool, false), (without_size, false));
 
     // a file less, and the stamp of its directory as it was, as a restored copy may have it

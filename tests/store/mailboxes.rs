@@ -163,6 +163,20 @@ fn the_mailboxes_come_while_pop3_has_the_account_open() {
 }
 
 #[test]
+fn a_spool_put_in_place_of_another_between_two_logins_is_made_ready() {
+    let spool = Spool::new();
+    let (store, owner) = spool.new_store();
+    drop(store.open_account(&owner).unwrap());
+    for directory in ["cur", "new"] {
+        fs::remove_dir_all(spool.path("")).unwrap();
+        fs::create_dir_all(spool.path(directory)).unwrap();
+        let account = store.open_account(&owner).unwrap();
+        assert_eq!(account.mailboxes().unwrap().len(), 2, "{directory}");
+        assert!(spool.path("tmp").is_dir() && spool.path("cur").is_dir());
+    }
+}
+
+#[test]
 fn what_another_program_had_since_pop3_came_is_not_new() {
     for other in ["subscriptions", "courierimapuiddb", ".Drafts/cur"] {
         let spool = Spool::new();
