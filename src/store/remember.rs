@@ -35,6 +35,13 @@ pub(super) struct Memory {
     pub(super) is_flags_suspect: bool,
 }
 
+impl Memory {
+    /// True if nothing of the spool has to be looked at to tell what the mailbox is called in the index.
+    pub(super) const fn is_placed(&self) -> bool {
+        self.directory.is_some()
+    }
+}
+
 /// What another process's changes mean for this one.
 #[derive(Debug, Default)]
 struct Learned {

@@ -13,6 +13,7 @@ use super::open_mailbox::{Disk, OpenMailbox};
 use super::remember::FirstLook;
 use super::scan::{LARGE, Stamp};
 use super::spool::Place;
+use super::uidlist::UidList;
 use crate::mailbox::flag::Flags;
 use crate::mailbox::id::Uid;
 
@@ -169,8 +170,8 @@ impl OpenMailbox {
         disk.kept_roster = Some(place);
     }
 
-    /// Keeps the roster if the mailbox is large, nobody works on it, and what is known of it can be trusted. The mailbox goes out of memory: trouble is
-    /// of no interest.
+    /// Keeps the roster if the mailbox is large, nobody works on it, and what is known of it can be trusted. The mailbox goes out of memory, maybe for
+    /// the sake of another account: its volume is not touched, and trouble is of no interest.
     pub(super) fn keep_roster(&self) {
         if self.files().len() < LARGE {
             return;
@@ -178,16 +179,13 @@ impl OpenMailbox {
         let Some(mut disk) = self.disk_at_rest() else {
             return;
         };
-        let spool = self.spool();
-        let stamps = [Place::New, Place::Cur].map(|place| Stamp::of(spool.place(place)).ok());
-        let [Some(new), Some(cur)] = stamps else {
+        let (Some(new), Some(cur)) = (disk.new.trusted(), disk.cur.trusted()) else {
             return;
         };
-        let is_sure = disk.is_loaded
-            && disk.new.is_trusted(&new)
-            && disk.cur.is_trusted(&cur)
-            && disk.list.list().map(|list| list.len()) == Some(disk.joined);
-        let place = look_of(&disk, &cur).filter(|_| is_sure);
+        let is_known = disk.is_loaded
+            && disk.memory.is_placed()
+            && disk.list.list().map(UidList::len) == Some(disk.joined);
+        let place = look_of(&disk, &cur).filter(|_| is_known);
         let Some(place) = place.filter(|place| disk.kept_roster.as_ref() != Some(place)) else {
             return;
         };

@@ -193,7 +193,12 @@ impl DirectoryState {
 
     /// True if the last reading tells all, given the directory's stamp: any change after it would change that.
     pub(super) fn is_trusted(&self, stamp: &Stamp) -> bool {
-        self.is_known(stamp) && self.trust == Trust::Full
+        self.trusted().as_ref() == Some(stamp)
+    }
+
+    /// The stamp of a reading that tells all: any change after it has changed the stamp.
+    pub(super) fn trusted(&self) -> Option<Stamp> {
+        self.stamp.filter(|_| self.trust == Trust::Full)
     }
 
     /// After a change of our own to a directory that was [`DirectoryState::is_known`] before, with `files` in it. Mail is `delivered` to some.
