@@ -16,8 +16,7 @@ use crate::store::Store;
 use crate::{auth, imap, pop3, telemetry};
 use sd_notify::NotifyState;
 use std::path::Path;
-use std::sync::{Arc, mpsc};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Time that threads of the runtime get to end after the orderly stop; what hangs then ends with the process.
@@ -25,9 +24,6 @@ const RUNTIME_END: Duration = Duration::from_secs(1);
 
 /// Open files that a server needs besides one for each connection: databases (the index has up to 512), watches, the disk threads' files.
 const OTHER_FILES: u64 = 768;
-
-/// How long the store may take to note what it knows.
-const REST_TIME: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM.
 pub(super) fn run(path: &Path) -> Result<(), Failure> {
@@ -43,7 +39,9 @@ pub(super) fn serve(config: &Config, started: impl FnOnce(&[Door])) -> Result<()
     let listeners = settings::listeners(config)?;
     let protocols = (settings::imap(config)?, settings::pop3(config)?);
     look_at_open_files(config);
-    let bound = Bound::bind(&listeners, DEFAULT_BACKLOG).map_err(failure)?;
+    let server_settings = settings::server(config);
+    let keepalive = server_settings.timeouts.keepalive;
+    let bound = Bound::bind(&listeners, DEFAULT_BACKLOG, keepalive).map_err(failure)?;
     become_user(config)?;
     let tls = tls(config)?;
     let authenticator = Arc::new(authenticator(config)?);
@@ -59,8 +57,7 @@ pub(super) fn serve(config: &Config, started: impl FnOnce(&[Door])) -> Result<()
     let outcome = runtime.block_on(async {
         let signals = Signals::take()
             .map_err(|error| Failure::general(format!("cannot take signals: {error}")))?;
-        let running =
-            server::start(bound, tls, &settings::server(config), services).map_err(failure)?;
+        let running = server::start(bound, tls, &server_settings, services).map_err(failure)?;
         let control = running.control();
         authenticator.on_change(move |user| control.revoke(user));
         announce(running.doors());
@@ -69,27 +66,11 @@ pub(super) fn serve(config: &Config, started: impl FnOnce(&[Door])) -> Result<()
         Ok(())
     });
     runtime.shutdown_timeout(RUNTIME_END);
-    rest(store);
+    store.rest();
     if let Some(index) = index {
         index.close();
     }
     outcome
-}
-
-/// Has the store note what the next process need not find out anew, unless that takes long: a volume may hang.
-fn rest(store: Arc<Store>) {
-    let (done, is_done) = mpsc::channel::<()>();
-    let resting = thread::Builder::new()
-        .name("rest".to_owned())
-        .spawn(move || {
-            store.rest();
-            drop(done);
-        });
-    match resting {
-        // it ends by the sender going away
-        Ok(_) => drop(is_done.recv_timeout(REST_TIME)),
-        Err(error) => tracing::debug!(%error, "nothing_noted"),
-    }
 }
 
 /// Serves until a signal, then stops; a second signal cuts that short.
@@ -278,7 +259,7 @@ fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     tracing::error!(
         place,
         text,
-        thread = thread::current().name(),
+        thread = std::thread::current().name(),
         advice = "a bug in this server; please report it",
         "panicked"
     );

@@ -459,22 +459,25 @@ impl Database {
         Ok(())
     }
 
-    /// Which file holds which message, as it was kept.
-    pub(super) fn names(&self, key: &Key) -> Outcome<Option<Vec<u8>>> {
-        let Some(mut octets) = self.blob("SELECT octets FROM names WHERE guid = ?1", key)? else {
-            return Ok(None);
-        };
-        Ok(open_wide(&mut octets, seed_of(key)).then_some(octets))
+    /// Which file holds which message, as it was kept of this state of the disk.
+    pub(super) fn names(&self, key: &Key, disk: &[u8]) -> Outcome<Option<Vec<u8>>> {
+        let octets = self
+            .connection
+            .prepare_cached("SELECT octets FROM names WHERE guid = ?1 AND disk = ?2")?
+            .query_row((key.guid, disk), |row| row.get(0))
+            .optional()?;
+        let whole = |mut octets: Vec<u8>| open_wide(&mut octets, seed_of(key)).then_some(octets);
+        Ok(octets.and_then(whole))
     }
 
     /// Keeps which file holds which message, if the mailbox has a record.
-    pub(super) fn set_names(&mut self, key: &Key, octets: &[u8]) -> Outcome<()> {
+    pub(super) fn set_names(&mut self, key: &Key, disk: &[u8], octets: &[u8]) -> Outcome<()> {
         if self.state(key)?.is_none() {
             return Ok(());
         }
         self.connection
-            .prepare_cached("INSERT OR REPLACE INTO names VALUES (?1, ?2)")?
-            .execute((key.guid, octets))?;
+            .prepare_cached("INSERT OR REPLACE INTO names VALUES (?1, ?2, ?3)")?
+            .execute((key.guid, disk, octets))?;
         if let Some(turn) = &mut self.turn {
             turn.octets = turn.octets.saturating_add(octets.len());
         }

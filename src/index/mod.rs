@@ -223,17 +223,18 @@ pub trait Index: Send + Sync + fmt::Debug {
     /// [`Unavailable`]
     fn keep_notes(&self, account: &Path, key: &Key, pages: &[(PageId, Arc<Page>)]) -> Result<()>;
 
-    /// What [`Index::keep_names`] kept; none if there is nothing, or if it is damaged or of another mailbox.
+    /// What [`Index::keep_names`] kept of this state of the disk; none if there is nothing, or if it is damaged or of another mailbox.
     ///
     /// # Errors
     /// [`Unavailable`]
-    fn names(&self, account: &Path, key: &Key) -> Result<Option<Vec<u8>>>;
+    fn names(&self, account: &Path, key: &Key, disk: &[u8]) -> Result<Option<Vec<u8>>>;
 
-    /// Keeps which file holds which message, in a form that is the store's own business, if the mailbox is remembered.
+    /// Keeps which file holds which message, and for which state of the disk that is true, both in a form that is the store's own business, if the
+    /// mailbox is remembered.
     ///
     /// # Errors
     /// [`Unavailable`]
-    fn keep_names(&self, account: &Path, key: &Key, names: Vec<u8>) -> Result<()>;
+    fn keep_names(&self, account: &Path, key: &Key, disk: &[u8], names: Vec<u8>) -> Result<()>;
 
     /// Forgets a mailbox that was deleted.
     ///

@@ -44,8 +44,9 @@ CREATE TABLE IF NOT EXISTS page (
     PRIMARY KEY (guid, number, kind)
 ) STRICT;
 
--- Which file holds which message of a large mailbox; see roster.rs of the store.
+-- Which file holds which message of a large mailbox, and how the disk looked then; see roster.rs of the store.
 CREATE TABLE IF NOT EXISTS names (
     guid   BLOB PRIMARY KEY NOT NULL,
+    disk   BLOB NOT NULL,
     octets BLOB NOT NULL
 ) STRICT;

@@ -429,14 +429,14 @@ impl Index for Databases {
         })
     }
 
-    fn names(&self, account: &Path, key: &Key) -> Result<Option<Vec<u8>>> {
-        self.run(account, |database| database.names(key))
+    fn names(&self, account: &Path, key: &Key, disk: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.run(account, |database| database.names(key, disk))
     }
 
-    fn keep_names(&self, account: &Path, key: &Key, mut names: Vec<u8>) -> Result<()> {
+    fn keep_names(&self, account: &Path, key: &Key, disk: &[u8], mut names: Vec<u8>) -> Result<()> {
         seal_wide(&mut names, seed_of(key));
         self.run(account, |database| {
-            database.write(|database| database.set_names(key, &names))
+            database.write(|database| database.set_names(key, disk, &names))
         })
     }
 

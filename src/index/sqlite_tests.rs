@@ -551,31 +551,36 @@ fn names_are_of_one_mailbox_and_whole() {
     let databases = place.databases();
     let account = place.account();
     // a mailbox that is not remembered has none
-    databases.keep_names(&account, &KEY, vec![1]).unwrap();
-    assert_eq!(databases.names(&account, &KEY), Ok(None));
+    databases
+        .keep_names(&account, &KEY, b"disk", vec![1])
+        .unwrap();
+    assert_eq!(databases.names(&account, &KEY, b"disk"), Ok(None));
     place.remember(&databases);
     for octets in [vec![], vec![7; 5], vec![9; 1 << 20]] {
         databases
-            .keep_names(&account, &KEY, octets.clone())
+            .keep_names(&account, &KEY, b"disk", octets.clone())
             .unwrap();
-        assert_eq!(databases.names(&account, &KEY), Ok(Some(octets)));
+        assert_eq!(databases.names(&account, &KEY, b"disk"), Ok(Some(octets)));
     }
     let moved = Key {
         directory: KEY.directory + 1,
         ..KEY
     };
-    assert_eq!(databases.names(&account, &moved), Ok(None));
+    assert_eq!(databases.names(&account, &moved, b"disk"), Ok(None));
+    assert_eq!(databases.names(&account, &KEY, b"other"), Ok(None));
     drop(databases);
     let connection = Connection::open(place.file()).unwrap();
     let damage = "UPDATE names SET octets = CAST(zeroblob(16) || substr(octets, 17) AS BLOB)";
     assert_eq!(connection.execute(damage, []).unwrap(), 1);
     drop(connection);
     let databases = place.databases();
-    assert_eq!(databases.names(&account, &KEY), Ok(None));
-    databases.keep_names(&account, &KEY, vec![3]).unwrap();
-    assert_eq!(databases.names(&account, &KEY), Ok(Some(vec![3])));
+    assert_eq!(databases.names(&account, &KEY, b"disk"), Ok(None));
+    databases
+        .keep_names(&account, &KEY, b"disk", vec![3])
+        .unwrap();
+    assert_eq!(databases.names(&account, &KEY, b"disk"), Ok(Some(vec![3])));
     databases.forget(&account, &KEY.guid).unwrap();
-    assert_eq!(databases.names(&account, &KEY), Ok(None));
+    assert_eq!(databases.names(&account, &KEY, b"disk"), Ok(None));
 }
 
 #[test]
@@ -589,7 +594,10 @@ fn a_database_without_names_is_gone_on_with() {
     let databases = place.databases();
     assert_eq!(place.remembered(&databases), Some(ModSeq(101)));
     databases
-        .keep_names(&place.account(), &KEY, vec![3])
+        .keep_names(&place.account(), &KEY, b"disk", vec![3])
         .unwrap();
-    assert_eq!(databases.names(&place.account(), &KEY), Ok(Some(vec![3])));
+    assert_eq!(
+        databases.names(&place.account(), &KEY, b"disk"),
+        Ok(Some(vec![3]))
+    );
 }

@@ -141,15 +141,23 @@ pub enum BindError {
 #[derive(Debug)]
 pub struct Bound {
     sockets: Vec<(TcpListener, Door)>,
+    /// Those whose connections have the options that they shall have.
+    tuned: Vec<SocketAddr>,
 }
 
 impl Bound {
-    /// Takes over what systemd passed and binds the rest of the listeners. To be called before there are other threads.
+    /// Takes over what systemd passed and binds the rest of the listeners. To be called before there are other threads. A peer that vanished is noticed
+    /// after a time of `keepalive`.
     ///
     /// # Errors
     /// [`BindError`]
-    pub fn bind(listeners: &[Listener], backlog: i32) -> Result<Self, BindError> {
+    pub fn bind(
+        listeners: &[Listener],
+        backlog: i32,
+        keepalive: Duration,
+    ) -> Result<Self, BindError> {
         let mut passed = passed_sockets()?;
+        let mut tuned = Vec::new();
         let mut sockets = Vec::with_capacity(listeners.len());
         for listener in listeners {
             let taken = passed
@@ -164,8 +172,10 @@ impl Bound {
                 (None, &At::Address(address)) => {
                     let takes_ipv4 =
                         address.ip().is_unspecified() && !has_ipv4(listeners, address.port());
-                    bind(address, takes_ipv4, backlog)
-                        .map_err(|source| BindError::Bind { address, source })?
+                    let (socket, address, is_tuned) = bind(address, takes_ipv4, backlog, keepalive)
+                        .map_err(|source| BindError::Bind { address, source })?;
+                    tuned.extend(is_tuned.then_some(address));
+                    (socket, address)
                 }
             };
             let door = Door {
@@ -177,7 +187,7 @@ impl Bound {
         }
         match passed.pop() {
             Some(Passed { name, address, .. }) => Err(BindError::Unexpected { address, name }),
-            None => Ok(Self { sockets }),
+            None => Ok(Self { sockets, tuned }),
         }
     }
 
@@ -196,7 +206,7 @@ impl Bound {
                     address: door.address,
                     source,
                 })?;
-            let is_tuned = INHERITS_OPTIONS && tune(&socket, shared.timeouts.keepalive).is_ok();
+            let is_tuned = self.tuned.contains(&door.address);
             let task = accept(socket, door, is_tuned, Arc::clone(shared));
             Ok(tokio::spawn(task))
         });
@@ -254,12 +264,14 @@ fn has_ipv4(listeners: &[Listener], port: u16) -> bool {
     )
 }
 
-/// A listening socket; `takes_ipv4` makes an IPv6 one take IPv4 as well.
+/// A listening socket, its address, and whether its connections have the options that they shall have; `takes_ipv4` makes an IPv6 one take IPv4 as
+/// well.
 fn bind(
     address: SocketAddr,
     takes_ipv4: bool,
     backlog: i32,
-) -> io::Result<(TcpListener, SocketAddr)> {
+    keepalive: Duration,
+) -> io::Result<(TcpListener, SocketAddr, bool)> {
     let socket = match Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -273,6 +285,7 @@ fn bind(
                 (Ipv4Addr::UNSPECIFIED, address.port()).into(),
                 false,
                 backlog,
+                keepalive,
             );
         }
         socket => socket?,
@@ -281,11 +294,13 @@ fn bind(
     if address.is_ipv6() {
         socket.set_only_v6(!takes_ipv4)?;
     }
+    // before the first client is in the queue
+    let is_tuned = INHERITS_OPTIONS && tune(&socket, keepalive).is_ok();
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     let socket = TcpListener::from(socket);
     let address = socket.local_addr()?;
-    Ok((socket, address))
+    Ok((socket, address, is_tuned))
 }
 
 /// Accepts for ever; every connection becomes a task of its own.
@@ -374,7 +389,6 @@ fn tune(socket: &impl AsFd, keepalive: Duration) -> io::Result<()> {
 mod tests {
     use super::{
         At, BindError, Bound, DEFAULT_BACKLOG, Listener, Passed, Service, TlsMode, is_of_the_peer,
-        tune,
     };
     use socket2::SockRef;
     use std::io;
@@ -390,7 +404,7 @@ mod tests {
     }
 
     fn bind(listeners: &[Listener]) -> Result<Bound, BindError> {
-        Bound::bind(listeners, DEFAULT_BACKLOG)
+        Bound::bind(listeners, DEFAULT_BACKLOG, Duration::from_secs(120))
     }
 
     #[test]
@@ -463,8 +477,9 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn connections_have_the_options_of_their_listener() {
-        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-        tune(&socket, Duration::from_secs(120)).unwrap();
+        let bound = bind(&[listener("127.0.0.1:0")]).unwrap();
+        let (socket, door) = &bound.sockets[0];
+        assert_eq!(bound.tuned, [door.address]);
         let client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
         let (accepted, _) = socket.accept().unwrap();
         drop(client);

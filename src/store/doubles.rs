@@ -31,6 +31,12 @@ pub(super) fn part(mailbox: &OpenMailbox, spool: &Spool, listing: &mut Listing, 
     }
 }
 
+/// True if a name was read twice: there is one file, and nothing to be done to it.
+fn is_read_twice(listing: &Listing, first: usize, second: usize) -> bool {
+    let at = |i| (listing.place(i), listing.name(i));
+    at(first) == at(second)
+}
+
 /// Decides which of two files goes out of the listing.
 fn part_two(
     mailbox: &OpenMailbox,
@@ -39,6 +45,9 @@ fn part_two(
     first: usize,
     second: usize,
 ) -> usize {
+    if is_read_twice(listing, first, second) {
+        return second;
+    }
     // the one that stays is in cur, if one of them is
     let (stays, goes) = if listing.place(first) == Place::New {
         (second, first)
@@ -80,4 +89,28 @@ fn part_two(
         Ok(()) | Err(_) => {}
     }
     goes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::files::NameHasher;
+
+    #[test]
+    fn a_name_that_was_read_twice_is_one_file() {
+        let hasher = NameHasher::default();
+        let mut listing = Listing::default();
+        for (name, place) in [
+            ("a:2,S", Place::Cur),
+            ("a:2,S", Place::Cur),
+            ("a:2,", Place::Cur),
+            ("a", Place::New),
+            ("a", Place::New),
+        ] {
+            listing.push(name.as_bytes(), place, &hasher).unwrap();
+        }
+        let twice = |first, second| is_read_twice(&listing, first, second);
+        assert!(twice(0, 1) && twice(3, 4));
+        assert!(!twice(0, 2) && !twice(2, 3));
+    }
 }

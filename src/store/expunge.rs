@@ -125,7 +125,7 @@ impl OpenMailbox {
             }));
         }
         jobs.reverse();
-        let done = self.account.store.waiters.do_all(jobs, REMOVERS);
+        let done = self.account.store.removers.do_all(jobs, REMOVERS);
         done.into_iter().flatten().flatten().collect()
     }
 

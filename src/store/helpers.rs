@@ -170,3 +170,42 @@ impl Helpers {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads the halves 1, 2, 3 and 4, 5, 6, each of which ends with 0, until a piece is `bad`.
+    fn read(helpers: &Helpers, bad: u32) -> (Result<(), u32>, Vec<u32>) {
+        let mut halves = [1..4, 4..7];
+        let [first, second] = &mut halves;
+        let mut taken = Vec::new();
+        let outcome = helpers.read_beside(
+            || first.next().unwrap_or(0),
+            || second.next().unwrap_or(0),
+            |piece| {
+                if piece == bad {
+                    return Err(piece);
+                }
+                taken.extend((piece > 0).then_some(piece));
+                Ok(piece > 0)
+            },
+        );
+        (outcome, taken)
+    }
+
+    #[test]
+    fn two_halves_are_read_in_order_with_and_without_a_helper() {
+        let helpers = Helpers::default();
+        let busy = || -> Vec<_> {
+            let everybody = 0..helpers.processors;
+            everybody.map(|_| helpers.crew.begin()).collect()
+        };
+        for at_work in [Vec::new(), busy()] {
+            assert_eq!(read(&helpers, 9), (Ok(()), vec![1, 2, 3, 4, 5, 6]));
+            assert_eq!(read(&helpers, 2), (Err(2), vec![1]));
+            assert_eq!(read(&helpers, 5), (Err(5), vec![1, 2, 3, 4]));
+            drop(at_work);
+        }
+    }
+}

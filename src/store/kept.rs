@@ -45,7 +45,10 @@ impl Kept {
         };
         // without the lock, since much may have to be written and memory to be given back
         for (mailbox, _) in let_go {
-            mailbox.keep_roster();
+            // one that somebody has open stays in memory all the same
+            if Arc::strong_count(&mailbox) == 1 {
+                mailbox.keep_roster();
+            }
         }
     }
 

@@ -173,6 +173,8 @@ struct StoreState {
     notes: NoteCache,
     helpers: Helpers,
     waiters: Waiters,
+    /// Others of them, so that what is removed keeps nobody from syncing.
+    removers: Waiters,
     fresh: Fresh,
     index: Option<Arc<dyn Index>>,
 }
@@ -199,6 +201,7 @@ impl Store {
                 notes: NoteCache::new(settings.notes_octets),
                 helpers: Helpers::default(),
                 waiters: Waiters::default(),
+                removers: Waiters::default(),
                 fresh: Fresh::default(),
                 index,
                 settings,

@@ -18,6 +18,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::PoisonError;
+use std::time::SystemTime;
 
 /// The file that says that the account was new at its first login, and that its mailboxes are still to be made.
 const AWAITED: &str = "restante-new-account";
@@ -50,8 +51,8 @@ pub(super) enum Readiness {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Ready {
     level: Readiness,
-    /// Device and inode of INBOX's `cur/`.
-    inbox: Option<(u64, u64)>,
+    /// INBOX's `cur/`: device, inode, and when it was made, where the system tells, as inodes are used again.
+    inbox: Option<(u64, u64, Option<SystemTime>)>,
 }
 
 impl AccountState {
@@ -64,7 +65,9 @@ impl AccountState {
         let root = self.folders.root();
         let inbox = root.join("cur");
         let look = || match inbox.metadata() {
-            Ok(about) => Ok(about.is_dir().then(|| (about.dev(), about.ino()))),
+            Ok(about) => Ok(about
+                .is_dir()
+                .then(|| (about.dev(), about.ino(), about.created().ok()))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("look at the spool", &inbox, &error)),
         };

@@ -26,24 +26,22 @@ const ENTRY_OCTETS: usize = 13;
 /// How many names a thread looks at at a time.
 const LOOKED_AT_ONCE: usize = 1024;
 
-/// Which file holds which message, and how the disk looked then.
+/// Which file holds which message, and how `new/` looked then.
 #[derive(Debug)]
 struct Roster {
-    /// `cur/` and the UID list.
-    place: Vec<u8>,
     new: Vec<u8>,
     files: Files,
 }
 
 impl Roster {
-    /// As octets: all names, an entry for each message, how the disk looked, and how much there is of each.
-    fn write(place: &[u8], new: &[u8], files: &Files) -> Option<Vec<u8>> {
+    /// As octets: all names, an entry for each message, how `new/` looked, and how much there is of each.
+    fn write(new: &[u8], files: &Files) -> Option<Vec<u8>> {
         let (names, entries) = (files.names(), files.len().checked_mul(ENTRY_OCTETS)?);
         let octets = names.len().checked_add(entries)?;
         if octets > MAX_OCTETS {
             return None;
         }
-        let mut out = Vec::with_capacity(octets + place.len() + new.len() + 64);
+        let mut out = Vec::with_capacity(octets + new.len() + 64);
         out.extend_from_slice(names);
         for file in files.stored() {
             out.extend_from_slice(&file.uid.value().to_le_bytes());
@@ -52,9 +50,8 @@ impl Roster {
             out.extend_from_slice(&file.base_octets.to_le_bytes());
             out.push(u8::from(file.place == Place::New));
         }
-        out.extend_from_slice(place);
         out.extend_from_slice(new);
-        for part in [names.len(), entries, place.len(), new.len()] {
+        for part in [names.len(), entries, new.len()] {
             out.extend_from_slice(&u32::try_from(part).ok()?.to_le_bytes());
         }
         Some(out)
@@ -62,23 +59,20 @@ impl Roster {
 
     /// From octets; none if they make no sense.
     fn read(mut octets: Vec<u8>, hasher: &NameHasher, helpers: &Helpers) -> Option<Self> {
-        let (rest, lengths) = octets.split_last_chunk::<16>()?;
+        let (rest, lengths) = octets.split_last_chunk::<12>()?;
         let (lengths, _) = lengths.as_chunks::<4>();
         let mut lengths = lengths.iter().map(|length| u32::from_le_bytes(*length));
-        let mut ends = [0; 4];
+        let mut ends = [0; 3];
         let mut end = 0;
         for place in &mut ends {
             end += usize::try_from(lengths.next()?).ok()?;
             *place = end;
         }
-        let [names, entries, place, new] = ends;
+        let [names, entries, new] = ends;
         if new != rest.len() {
             return None;
         }
-        let (place, new) = (
-            rest.get(entries..place)?.to_vec(),
-            rest.get(place..new)?.to_vec(),
-        );
+        let new = rest.get(entries..new)?.to_vec();
         let (entries, _) = rest.get(names..entries)?.as_chunks::<ENTRY_OCTETS>();
         let mut files: Vec<Option<StoredFile>> = vec![None; entries.len()];
         let all = rest.get(..names)?;
@@ -91,7 +85,7 @@ impl Roster {
         octets.truncate(names);
         let count = files.len();
         let files = Files::of(octets, files.into_iter());
-        (files.len() == count).then_some(Self { place, new, files })
+        (files.len() == count).then_some(Self { new, files })
     }
 }
 
@@ -130,9 +124,10 @@ impl OpenMailbox {
             return;
         };
         let root = self.account.folders.root();
-        let kept = (self.indexed(disk)).and_then(|(index, key)| index.names(root, &key).ok()?);
+        let kept =
+            (self.indexed(disk)).and_then(|(index, key)| index.names(root, &key, &place).ok()?);
         let roster = kept.and_then(|octets| Roster::read(octets, hasher, helpers));
-        let Some(roster) = roster.filter(|roster| roster.place == place) else {
+        let Some(roster) = roster else {
             return;
         };
         let Some(list) = disk.list.list() else {
@@ -189,10 +184,10 @@ impl OpenMailbox {
         let Some(place) = place.filter(|place| disk.kept_roster.as_ref() != Some(place)) else {
             return;
         };
-        let octets = Roster::write(&place, &new.octets(), &self.files());
+        let octets = Roster::write(&new.octets(), &self.files());
         let root = self.account.folders.root();
         if let (Some(octets), Some((index, key))) = (octets, self.indexed(&mut disk))
-            && index.keep_names(root, &key, octets).is_ok()
+            && index.keep_names(root, &key, &place, octets).is_ok()
         {
             disk.kept_roster = Some(place);
         }
@@ -227,12 +222,9 @@ mod tests {
     fn a_roster_is_read_as_written() {
         let (hasher, helpers) = (NameHasher::default(), Helpers::default());
         let files = files(&hasher);
-        let octets = Roster::write(b"place", b"new", &files).unwrap();
+        let octets = Roster::write(b"new", &files).unwrap();
         let read = Roster::read(octets, &hasher, &helpers).unwrap();
-        assert_eq!(
-            (&read.place[..], &read.new[..]),
-            (&b"place"[..], &b"new"[..])
-        );
+        assert_eq!(read.new, b"new");
         assert_eq!(read.files.uids(), files.uids());
         assert_eq!(read.files.hashes(), files.hashes());
         assert_eq!(read.files.in_new(), 1);
@@ -246,7 +238,7 @@ mod tests {
     #[test]
     fn what_is_no_roster_is_none() {
         let (hasher, helpers) = (NameHasher::default(), Helpers::default());
-        let octets = Roster::write(b"place", b"new", &files(&hasher)).unwrap();
+        let octets = Roster::write(b"new", &files(&hasher)).unwrap();
         for end in 0..octets.len() {
             let cut = octets[..end].to_vec();
             assert!(Roster::read(cut, &hasher, &helpers).is_none(), "{end}");

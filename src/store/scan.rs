@@ -240,8 +240,8 @@ struct Names {
     directory: Dir,
     /// Where the next name lies, as far as that is known.
     position: i64,
-    /// Where another part begins.
-    end: i64,
+    /// Where another part begins, if there is one.
+    end: Option<i64>,
 }
 
 /// Where ext4 says that its files lie: positions in a large directory are hashes of names, below 2⁶³.
@@ -266,7 +266,7 @@ impl Names {
         Ok(Self {
             directory: Dir::new(opened)?,
             position: 0,
-            end: i64::MAX,
+            end: None,
         })
     }
 
@@ -282,7 +282,7 @@ impl Names {
         // a directory without hashes has no such position
         second.directory.seek(MIDDLE).ok()?;
         second.position = MIDDLE;
-        self.end = MIDDLE;
+        self.end = Some(MIDDLE);
         Some(second)
     }
 
@@ -296,7 +296,7 @@ impl Names {
     fn next_batch(&mut self, most: usize) -> io::Result<Batch> {
         let mut batch = Batch::default();
         while batch.ends.len() < most
-            && self.position < self.end
+            && self.end.is_none_or(|end| self.position < end)
             && let Some(entry) = self.directory.read()
         {
             let entry = entry?;
@@ -790,7 +790,11 @@ mod tests {
         let mut first = Names::of(spool.place(Place::Cur)).unwrap();
         let begun = first.next_batch(LARGE).unwrap().ends.len();
         let second = first.split_off(spool.place(Place::Cur));
+        let about = rustix::fs::statfs(directory.path()).unwrap();
+        let is_ext4 = cfg!(target_os = "linux") && u64::try_from(about.f_type) == Ok(EXT4);
+        assert_eq!(second.is_some(), is_ext4);
         let halves = [all(first), second.map(all).unwrap_or_default()];
+        assert_eq!(halves.iter().all(|half| half.len() > LARGE / 2), is_ext4);
         assert_eq!(begun + halves[0].len() + halves[1].len(), expected.len());
         let hasher = NameHasher::default();
         let files = std::sync::RwLock::new(Files::default());

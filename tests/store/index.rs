@@ -326,13 +326,24 @@ impl Index for Watched {
         self.index.keep_notes(account, key, pages)
     }
 
-    fn names(&self, account: &Path, key: &Key) -> Result<Option<Vec<u8>>, Unavailable> {
-        self.index.names(account, key)
+    fn names(
+        &self,
+        account: &Path,
+        key: &Key,
+        disk: &[u8],
+    ) -> Result<Option<Vec<u8>>, Unavailable> {
+        self.index.names(account, key, disk)
     }
 
-    fn keep_names(&self, account: &Path, key: &Key, names: Vec<u8>) -> Result<(), Unavailable> {
+    fn keep_names(
+        &self,
+        account: &Path,
+        key: &Key,
+        disk: &[u8],
+        names: Vec<u8>,
+    ) -> Result<(), Unavailable> {
         self.kept.fetch_add(1, Ordering::Relaxed);
-        self.index.keep_names(account, key, names)
+        self.index.keep_names(account, key, disk, names)
     }
 
     fn forget(&self, account: &Path, guid: &[u8; 16]) -> Result<(), Unavailable> {

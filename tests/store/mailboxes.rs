@@ -167,11 +167,14 @@ fn a_spool_put_in_place_of_another_between_two_logins_is_made_ready() {
     let spool = Spool::new();
     let (store, owner) = spool.new_store();
     drop(store.open_account(&owner).unwrap());
-    for directory in ["cur", "new"] {
+    // in the order of the server they get the inodes of those that were removed, where the file system is so inclined
+    for directories in [&["tmp", "new", "cur"][..], &["new"]] {
         fs::remove_dir_all(spool.path("")).unwrap();
-        fs::create_dir_all(spool.path(directory)).unwrap();
+        for directory in directories {
+            fs::create_dir_all(spool.path(directory)).unwrap();
+        }
         let account = store.open_account(&owner).unwrap();
-        assert_eq!(account.mailboxes().unwrap().len(), 2, "{directory}");
+        assert_eq!(account.mailboxes().unwrap().len(), 2, "{directories:?}");
         assert!(spool.path("tmp").is_dir() && spool.path("cur").is_dir());
     }
 }

@@ -59,7 +59,7 @@ impl House {
             listener(Service::Pop3, TlsMode::Start),
             listener(Service::Pop3, TlsMode::Implicit),
         ];
-        let bound = Bound::bind(&listeners, DEFAULT_BACKLOG).unwrap();
+        let bound = Bound::bind(&listeners, DEFAULT_BACKLOG, settings.timeouts.keepalive).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
