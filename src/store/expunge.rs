@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How many files are named at once, by some 150 octets each.
-const NAMED_AT_ONCE: usize = 4096;
+const NAMED_AT_ONCE: usize = 16_384;
 
 /// How many files a thread removes at a time: some 0.1 to 1 ms.
 const REMOVED_AT_ONCE: usize = 32;
