@@ -112,28 +112,10 @@ impl Helpers {
     /// What `take_up` says.
     pub(super) fn read_ahead<Piece: Send, Error>(
         &self,
-        mut read: impl FnMut() -> Piece + Send,
-        mut take_up: impl FnMut(Piece) -> Result<bool, Error>,
+        read: impl FnMut() -> Piece + Send,
+        take_up: impl FnMut(Piece) -> Result<bool, Error>,
     ) -> Result<(), Error> {
-        let _at_work = self.crew.begin();
-        let hired = self.crew.hire();
-        let Some(pool) = hired.as_ref().and_then(|_| self.crew.pool()) else {
-            while take_up(read())? {}
-            return Ok(());
-        };
-        pool.in_place_scope(|scope| {
-            let (send, pieces) = mpsc::sync_channel(MAX_AHEAD);
-            scope.spawn(move |_| {
-                let _hired = hired;
-                while send.send(read()).is_ok() {}
-            });
-            for piece in pieces {
-                if !take_up(piece)? {
-                    break;
-                }
-            }
-            Ok(())
-        })
+        self.read_parts(None::<fn() -> Piece>, (read, MAX_AHEAD), take_up)
     }
 
     /// Reads the pieces of two halves, the second by a helper if one is free, and has this thread take them up, those of the first half first. Each
@@ -143,24 +125,40 @@ impl Helpers {
     /// What `take_up` says.
     pub(super) fn read_beside<Piece: Send, Error>(
         &self,
-        mut first: impl FnMut() -> Piece,
-        mut second: impl FnMut() -> Piece + Send,
+        first: impl FnMut() -> Piece,
+        second: impl FnMut() -> Piece + Send,
+        take_up: impl FnMut(Piece) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        self.read_parts(Some(first), (second, MAX_BESIDE), take_up)
+    }
+
+    /// Reads what this thread is to read, if anything, and what a helper reads ahead, at most so many pieces.
+    fn read_parts<Piece: Send, Error>(
+        &self,
+        mut own: Option<impl FnMut() -> Piece>,
+        (mut read, most_ahead): (impl FnMut() -> Piece + Send, usize),
         mut take_up: impl FnMut(Piece) -> Result<bool, Error>,
     ) -> Result<(), Error> {
+        let mut read_own = |take_up: &mut dyn FnMut(Piece) -> Result<bool, Error>| {
+            if let Some(own) = &mut own {
+                while take_up(own())? {}
+            }
+            Ok(())
+        };
         let _at_work = self.crew.begin();
         let hired = self.crew.hire();
         let Some(pool) = hired.as_ref().and_then(|_| self.crew.pool()) else {
-            while take_up(first())? {}
-            while take_up(second())? {}
+            read_own(&mut take_up)?;
+            while take_up(read())? {}
             return Ok(());
         };
         pool.in_place_scope(|scope| {
-            let (send, pieces) = mpsc::sync_channel(MAX_BESIDE);
+            let (send, pieces) = mpsc::sync_channel(most_ahead);
             scope.spawn(move |_| {
                 let _hired = hired;
-                while send.send(second()).is_ok() {}
+                while send.send(read()).is_ok() {}
             });
-            while take_up(first())? {}
+            read_own(&mut take_up)?;
             for piece in pieces {
                 if !take_up(piece)? {
                     break;
