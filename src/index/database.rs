@@ -466,8 +466,14 @@ impl Database {
             .prepare_cached("SELECT octets FROM names WHERE guid = ?1 AND disk = ?2")?
             .query_row((key.guid, disk), |row| row.get(0))
             .optional()?;
-        let whole = |mut octets: Vec<u8>| open_wide(&mut octets, seed_of(key)).then_some(octets);
-        Ok(octets.and_then(whole))
+        let Some(mut octets): Option<Vec<u8>> = octets else {
+            return Ok(None);
+        };
+        let is_whole = open_wide(&mut octets, seed_of(key));
+        if !is_whole {
+            self.tell_damage("the names of a mailbox's files are damaged");
+        }
+        Ok(is_whole.then_some(octets))
     }
 
     /// Keeps which file holds which message, if the mailbox has a record.
