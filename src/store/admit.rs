@@ -2,9 +2,9 @@
 
 use super::failure::{failed, noted};
 use super::files::Files;
+use super::listing::Listing;
 use super::open_mailbox::{Disk, OpenMailbox};
 use super::remember::FirstLook;
-use super::scan::Listing;
 use super::spool::{Place, Spool, move_file};
 use super::sync::Found;
 use super::uidlist::{Edit, NewRecord, Record, UidList};

@@ -2,8 +2,8 @@
 
 use super::clock;
 use super::failure::noted;
+use super::listing::{BaseIndex, Listing};
 use super::open_mailbox::OpenMailbox;
-use super::scan::{BaseIndex, Listing};
 use super::spool::{Place, Spool, move_file};
 use std::fs;
 use std::io;

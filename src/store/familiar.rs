@@ -1,7 +1,7 @@
 //! Names that are what they were: of a large directory that is read again, nearly all, and in the order of the last time.
 
 use super::files::{Files, NameHasher};
-use super::scan::Listing;
+use super::listing::Listing;
 use super::spool::Place;
 use std::io;
 

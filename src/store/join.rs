@@ -3,7 +3,7 @@
 use super::filename::arrival_order;
 use super::files::{Files, NameHasher};
 use super::helpers::Helpers;
-use super::scan::{BaseIndex, Listing};
+use super::listing::{BaseIndex, Listing};
 use super::spool::Place;
 use crate::mailbox::id::Uid;
 use crate::mailbox::uid_set::UidSet;

@@ -47,6 +47,7 @@ mod join;
 mod kept;
 mod keyword_map;
 mod keywords;
+mod listing;
 mod maildrop;
 mod message_file;
 mod new_account;

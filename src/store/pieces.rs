@@ -2,7 +2,7 @@
 
 use super::files::{Files, NameHasher};
 use super::helpers::Helpers;
-use super::scan::{BaseIndex, Listing, Tools};
+use super::listing::{BaseIndex, Listing, Tools};
 use super::spool::{Place, Spool};
 use super::uidlist::UidList;
 use std::io;

@@ -12,8 +12,9 @@
 use super::failure::failed;
 use super::familiar::Familiar;
 use super::join::{Finder, Ground, Joined, join};
+use super::listing::{BaseIndex, Listing, Tools};
 use super::open_mailbox::{Disk, OpenMailbox};
-use super::scan::{BaseIndex, FINE_TICK, LARGE, Listing, Stamp, Tools};
+use super::scan::{FINE_TICK, LARGE, Stamp};
 use super::spool::{Place, Spool};
 use super::uidlist::UidList;
 use super::uidlist_file::Look;
