@@ -197,7 +197,16 @@ fn same_file(file: &File, path: &Path) -> io::Result<()> {
 /// # Errors
 /// What the system says; [`io::ErrorKind::NotFound`] if there is no such file. The file is then cut to its old length, if that is possible.
 pub(crate) fn append(path: &Path, contents: &[u8]) -> io::Result<()> {
-    append_with(path, contents, |file| file.sync_data())
+    append_with(path, contents, |file| file.sync_data()).map(drop)
+}
+
+/// How a file looked before and after something was added to it.
+#[derive(Debug)]
+pub(crate) struct Appended {
+    /// Before.
+    pub(crate) before: Metadata,
+    /// After.
+    pub(crate) after: Metadata,
 }
 
 /// As [`append`], where `sync` makes what was added durable, and whatever else has to be.
@@ -208,10 +217,14 @@ pub(crate) fn append_with(
     path: &Path,
     contents: &[u8],
     sync: impl FnOnce(&Arc<File>) -> io::Result<()>,
-) -> io::Result<()> {
+) -> io::Result<Appended> {
     let mut file = Arc::new(OpenOptions::new().append(true).open(path)?);
-    let length = file.metadata()?.len();
-    let written = file.write_all(contents).and_then(|()| sync(&file));
+    let before = file.metadata()?;
+    let length = before.len();
+    let written = file.write_all(contents).and_then(|()| {
+        let after = file.metadata()?;
+        sync(&file).map(|()| Appended { before, after })
+    });
     if written.is_err()
         && let Err(error) = file.set_len(length)
     {

@@ -94,26 +94,21 @@ impl OpenMailbox {
             found.joined.missing = missing;
         }
         let listing = &found.read.listing;
-        let fields: Vec<Vec<u8>> = found
-            .joined
-            .unknown
-            .iter()
-            .map(|i| match disk.courier_ids.get(listing.base(*i)) {
-                Some(entry) => format!("P{}", entry.unique_id).into_bytes(),
-                None => Vec::new(),
-            })
-            .collect();
-        let records: Vec<NewRecord<'_>> = found
-            .joined
-            .unknown
-            .iter()
-            .zip(&fields)
-            .map(|(i, fields)| NewRecord {
-                base: listing.base(*i),
-                fields,
-            })
-            .collect();
-        let uids = locked.append(&records).map_err(|error| problem(&error))?;
+        let field = |i: &usize| {
+            let entry = disk.courier_ids.get(listing.base(*i))?;
+            Some(format!("P{}", entry.unique_id).into_bytes())
+        };
+        let unknown = &found.joined.unknown;
+        let fields: Vec<Option<Vec<u8>>> = if disk.courier_ids.is_empty() {
+            Vec::new()
+        } else {
+            unknown.iter().map(field).collect()
+        };
+        let records = unknown.iter().enumerate().map(|(n, i)| NewRecord {
+            base: listing.base(*i),
+            fields: fields.get(n).and_then(Option::as_deref).unwrap_or_default(),
+        });
+        let uids = locked.append(records).map_err(|error| problem(&error))?;
         let unknown = found.joined.unknown.iter().copied();
         Ok(Some(uids.into_iter().zip(unknown).collect()))
     }

@@ -403,21 +403,18 @@ impl OpenMailbox {
             .iter()
             .map(|arrival| object_ids::field(arrival.guid.as_deref()))
             .collect();
-        let records: Vec<NewRecord<'_>> = arrivals
-            .iter()
-            .zip(&fields)
-            .map(|(arrival, fields)| NewRecord {
-                base: arrival.base(),
-                fields,
-            })
-            .collect();
+        let each = arrivals.iter().zip(&fields);
+        let records = each.map(|(arrival, fields)| NewRecord {
+            base: arrival.base(),
+            fields,
+        });
         let touched = [Place::New, Place::Cur]
             .into_iter()
             .filter(|place| arrivals.iter().any(|arrival| arrival.place == *place));
         let directories: Vec<&Path> = touched.map(|place| spool.place(place)).collect();
         let mut named = Ok(());
         let uids = locked
-            .append_with(&records, |list| {
+            .append_with(records, |list| {
                 let synced = self.sync_with(list, &directories);
                 named = synced.names;
                 synced.list

@@ -271,7 +271,7 @@ fn dovecot_accepts_what_we_wrote() {
                         b"Pstored-id O3"
                     },
                 };
-                locked.append(&[record]).unwrap();
+                locked.append([record]).unwrap();
             }
             drop(locked);
             let written = fs::read(directory.join("dovecot-uidlist")).unwrap();
@@ -325,7 +325,7 @@ fn both_take_turns() {
                 base: base.as_bytes(),
                 fields: b"",
             };
-            locked.append(&[record]).unwrap();
+            locked.append([record]).unwrap();
             if turn == 3 {
                 locked.rewrite(|_| Edit::Keep).unwrap();
             }

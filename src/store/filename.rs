@@ -244,7 +244,7 @@ pub(super) fn arrival_order(a: &[u8], b: &[u8]) -> Ordering {
 }
 
 /// The number at the start, as large as it gets, and what follows.
-fn leading_number(text: &[u8]) -> (u64, &[u8]) {
+pub(super) fn leading_number(text: &[u8]) -> (u64, &[u8]) {
     let digits = text
         .iter()
         .position(|octet| !octet.is_ascii_digit())

@@ -130,13 +130,18 @@ pub(crate) fn uidlist(text: &[u8]) {
         base: b"new",
         fields: b"P1",
     };
-    if let Some((lines, uids)) = again.lines_for(&[new]) {
-        let old = again.len();
-        assert!(!again.extend(&lines).any());
+    let old = again.len();
+    if let Some(added) = again.add([new]) {
         assert_eq!(again.len(), old + 1);
-        let added = uids.first().and_then(|uid| again.record(*uid));
-        assert!(added.is_some_and(|added| added.base == new.base && added.fields() == new.fields));
+        let record = (added.uids.first()).and_then(|uid| again.record(*uid));
+        assert!(record.is_some_and(|found| found.base == new.base && found.fields() == new.fields));
         check_uids(&again);
+        let lines = again.lines_of(&added).to_vec();
+        again.take_back(&added);
+        assert_eq!(again.len(), old);
+        assert!(!again.extend(&lines).any());
+        let read = (added.uids.first()).and_then(|uid| again.record(*uid));
+        assert!(read.is_some_and(|found| found.base == new.base && found.fields() == new.fields));
     }
 
     if let Some(end) = memchr::memchr(b'\n', text).filter(|_| !damage.header) {

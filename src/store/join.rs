@@ -1,13 +1,12 @@
 //! Compares the files found with the messages known and the records of the UID list. Pure.
 
-use super::filename::arrival_order;
+use super::filename::{arrival_order, leading_number};
 use super::files::{Files, NameHasher};
 use super::helpers::Helpers;
 use super::listing::{BaseIndex, Listing};
 use super::spool::Place;
 use crate::mailbox::id::Uid;
 use crate::mailbox::uid_set::UidSet;
-use std::cmp::Ordering;
 
 /// What the comparison takes for granted.
 #[derive(Debug, Clone, Copy)]
@@ -170,29 +169,26 @@ impl Joined {
 
 /// Sorts files by [`arrival_order`]; the leading number of most names decides without another look at the name.
 fn sort_by_arrival(listing: &Listing, files: &mut [usize]) {
-    let mut keyed: Vec<(Option<u64>, usize)> = files
+    // number and file side by side, compared as one
+    let mut keyed: Vec<u128> = files
         .iter()
-        .map(|i| (leading_number(listing.base(*i)), *i))
+        .map(|i| u128::from(leading_number(listing.base(*i)).0) << 64 | *i as u128)
         .collect();
-    keyed.sort_unstable_by(|(a_number, a), (b_number, b)| match (a_number, b_number) {
-        (Some(a), Some(b)) if a != b => a.cmp(b),
-        _ => match arrival_order(listing.base(*a), listing.base(*b)) {
-            Ordering::Equal => a.cmp(b),
-            order => order,
-        },
-    });
-    for (place, (_, i)) in files.iter_mut().zip(keyed) {
-        *place = i;
+    keyed.sort_unstable();
+    let number = |key: &u128| key >> 64;
+    for (place, key) in files.iter_mut().zip(&keyed) {
+        *place = usize::try_from(key & u128::from(u64::MAX)).unwrap_or(usize::MAX);
     }
-}
-
-/// The number at the start of a name.
-fn leading_number(base: &[u8]) -> Option<u64> {
-    let digits = base
-        .iter()
-        .position(|octet| !octet.is_ascii_digit())
-        .unwrap_or(base.len());
-    std::str::from_utf8(base.get(..digits)?).ok()?.parse().ok()
+    let mut rest = files;
+    for equal in keyed.chunk_by(|a, b| number(a) == number(b)) {
+        let (these, others) = rest.split_at_mut(equal.len());
+        if equal.len() > 1 {
+            these.sort_unstable_by(|a, b| {
+                arrival_order(listing.base(*a), listing.base(*b)).then(a.cmp(b))
+            });
+        }
+        rest = others;
+    }
 }
 
 #[cfg(test)]

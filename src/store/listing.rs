@@ -52,6 +52,42 @@ struct Batch {
     octets: Vec<u8>,
     /// Where each ends.
     ends: Vec<usize>,
+    /// What they are, once that was looked at.
+    files: Option<Vec<Listed>>,
+}
+
+impl Batch {
+    /// Each name, and where it begins.
+    fn names(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let names = starts.zip(&self.ends);
+        names.map(|(start, end)| (start, self.octets.get(start..*end).unwrap_or_default()))
+    }
+
+    /// Looks at the names.
+    fn take_apart(&mut self, place: Place, hasher: &NameHasher) {
+        let mut files = Vec::with_capacity(self.ends.len());
+        files.extend(
+            self.names()
+                .filter_map(|(start, name)| Listed::of(start, name, place, hasher)),
+        );
+        self.files = Some(files);
+    }
+}
+
+impl Listed {
+    /// The file of a name that begins so far in the block of names; none if no message can have it.
+    fn of(start: usize, name: &[u8], place: Place, hasher: &NameHasher) -> Option<Self> {
+        let parsed = FileName::parse(name)?;
+        Some(Self {
+            start: u32::try_from(start).ok()?,
+            octets: u16::try_from(name.len()).ok()?,
+            base_octets: u16::try_from(parsed.base.len()).ok()?,
+            hash: hasher.hash(parsed.base),
+            place,
+            letters: parsed.letter_flags(),
+        })
+    }
 }
 
 impl Names {
@@ -155,50 +191,69 @@ impl Listing {
     ) -> io::Result<()> {
         let (spool, place) = directory;
         let mut names = Names::of(spool.place(place))?;
-        let first = names.next_batch(LARGE)?;
-        self.push_all(&first, place, tools, familiar)?;
+        let mut first = names.next_batch(LARGE)?;
+        let is_all = first.ends.len() < LARGE;
+        self.take_up(&mut first, place, tools, familiar)?;
         index.extend(self);
-        if first.ends.len() < LARGE {
+        if is_all {
             return Ok(());
         }
+        let is_familiar = familiar.is_some();
         let take_up = |batch: io::Result<Batch>| {
-            let batch = batch?;
-            self.push_all(&batch, place, tools, familiar)?;
+            let mut batch = batch?;
+            self.take_up(&mut batch, place, tools, familiar)?;
             index.extend(self);
             Ok(!batch.ends.is_empty())
         };
         match names.split_off(spool.place(place)) {
-            Some(mut second) => tools.helpers.read_beside(
-                || names.next_batch(BATCH_NAMES),
-                || second.next_batch(BATCH_NAMES),
-                take_up,
-            ),
+            Some(mut second) => {
+                let second = || {
+                    let mut batch = second.next_batch(BATCH_NAMES)?;
+                    if !is_familiar {
+                        batch.take_apart(place, tools.hasher);
+                    }
+                    Ok(batch)
+                };
+                let first = || names.next_batch(BATCH_NAMES);
+                tools.helpers.read_beside(first, second, take_up)
+            }
             None => (tools.helpers).read_ahead(|| names.next_batch(BATCH_NAMES), take_up),
         }
     }
 
     /// Adds files of a directory that are not familiar.
-    fn push_all(
+    fn take_up(
         &mut self,
-        batch: &Batch,
+        batch: &mut Batch,
         place: Place,
         tools: Tools<'_>,
         familiar: &mut Option<Familiar>,
     ) -> io::Result<()> {
-        let mut familiar = familiar
-            .as_mut()
-            .map(|familiar| (familiar, (tools.files)()));
-        let mut start = 0;
-        for end in &batch.ends {
-            let name = batch.octets.get(start..*end).unwrap_or_default();
-            start = *end;
-            if let Some((familiar, files)) = &mut familiar
-                && familiar.meets(files, place, name)
-            {
-                continue;
+        if let Some(familiar) = familiar {
+            let files = (tools.files)();
+            for (_, name) in batch.names() {
+                if !familiar.meets(&files, place, name) {
+                    self.push(name, place, tools.hasher)?;
+                }
             }
-            self.push(name, place, tools.hasher)?;
+            return Ok(());
         }
+        if batch.files.is_none() {
+            batch.take_apart(place, tools.hasher);
+        }
+        let begin = self.names.len();
+        let (Ok(begin), Ok(_)) = (
+            u32::try_from(begin),
+            u32::try_from(begin + batch.octets.len()),
+        ) else {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        };
+        self.names.extend_from_slice(&batch.octets);
+        let files = batch.files.iter().flatten();
+        self.files.extend(files.map(|file| Listed {
+            start: begin + file.start,
+            ..*file
+        }));
         Ok(())
     }
 
@@ -209,26 +264,14 @@ impl Listing {
         place: Place,
         hasher: &NameHasher,
     ) -> io::Result<()> {
-        let Some(parsed) = FileName::parse(name) else {
-            return Ok(());
-        };
-        let (Ok(octets), Ok(base_octets)) =
-            (u16::try_from(name.len()), u16::try_from(parsed.base.len()))
-        else {
-            return Ok(());
-        };
-        let Ok(start) = u32::try_from(self.names.len()) else {
+        let start = self.names.len();
+        if u32::try_from(start).is_err() {
             return Err(io::ErrorKind::OutOfMemory.into());
-        };
-        self.names.extend_from_slice(name);
-        self.files.push(Listed {
-            start,
-            octets,
-            base_octets,
-            hash: hasher.hash(parsed.base),
-            place,
-            letters: parsed.letter_flags(),
-        });
+        }
+        if let Some(file) = Listed::of(start, name, place, hasher) {
+            self.names.extend_from_slice(name);
+            self.files.push(file);
+        }
         Ok(())
     }
 

@@ -19,8 +19,8 @@ const PLAUSIBLE_GAP: u32 = 65_536;
 /// Octets at the beginning and at the end by which a file is known again that has grown.
 const SAMPLE_OCTETS: usize = 256;
 
-/// Most octets of a line beside the name and the fields: a UID, blanks, colon and line end.
-const MAX_FRAME_OCTETS: usize = 14;
+/// Octets of most lines, or more.
+const USUAL_LINE_OCTETS: usize = 64;
 
 /// The list in memory. Holds the octets of the file once, and twelve octets a record, until [`UidList::forget_plain`].
 #[derive(Debug, Clone)]
@@ -105,6 +105,21 @@ pub(super) struct NewRecord<'a> {
     pub(super) base: &'a [u8],
     /// Extension fields as in the file, mostly none.
     pub(super) fields: &'a [u8],
+}
+
+/// What was added to a list, and what the list was before.
+#[derive(Debug)]
+pub(super) struct Added {
+    /// The UIDs given, rising.
+    pub(super) uids: Vec<Uid>,
+    /// Octets in memory before.
+    octets: usize,
+    /// Records in memory before.
+    entries: usize,
+    /// The next UID before.
+    next: u32,
+    /// The last octets before.
+    last_octets: Vec<u8>,
 }
 
 /// What becomes of a record when the list is written anew.
@@ -198,12 +213,18 @@ impl UidList {
         let mut damage = Damage::default();
         let from = self.text.len();
         self.text.extend_from_slice(lines);
-        let last = lines.get(lines.len().saturating_sub(SAMPLE_OCTETS)..);
-        self.samples.1.extend_from_slice(last.unwrap_or_default());
-        let excess = self.samples.1.len().saturating_sub(SAMPLE_OCTETS);
-        self.samples.1.drain(..excess);
+        self.sample(from);
         self.read_lines(from, &mut damage);
         damage
+    }
+
+    /// Keeps the last of what was added to the text from an offset on.
+    fn sample(&mut self, from: usize) {
+        let from = from.max(self.text.len().saturating_sub(SAMPLE_OCTETS));
+        let last = self.text.get(from..).unwrap_or_default();
+        self.samples.1.extend_from_slice(last);
+        let excess = self.samples.1.len().saturating_sub(SAMPLE_OCTETS);
+        self.samples.1.drain(..excess);
     }
 
     /// Forgets the records that are names only, once they have been compared with the files: the table of files has the names too.
@@ -427,28 +448,65 @@ impl UidList {
         }
     }
 
-    /// The lines for new records and their UIDs; none if there are not enough UIDs left. Names that no list can hold get none.
-    pub(super) fn lines_for(&self, records: &[NewRecord<'_>]) -> Option<(Vec<u8>, Vec<Uid>)> {
-        let octets =
-            |record: &NewRecord<'_>| record.base.len() + record.fields.len() + MAX_FRAME_OCTETS;
-        let mut lines = Vec::with_capacity(records.iter().map(octets).sum());
-        let mut uids = Vec::with_capacity(records.len());
-        let mut next = self.uid_next();
+    /// Adds records under the next UIDs, to a list of version 3; what comes back tells the UIDs, and how to take that back. None, and nothing is
+    /// added, if there are not enough UIDs left.
+    pub(super) fn add<'a>(
+        &mut self,
+        records: impl IntoIterator<Item = NewRecord<'a>, IntoIter: ExactSizeIterator>,
+    ) -> Option<Added> {
+        let records = records.into_iter();
+        let mut added = Added {
+            uids: Vec::with_capacity(records.len()),
+            octets: self.text.len(),
+            entries: self.entries.len(),
+            next: self.next,
+            last_octets: self.samples.1.clone(),
+        };
+        self.text.reserve(records.len() * USUAL_LINE_OCTETS);
+        self.entries.reserve(records.len());
         for record in records {
-            let uid = next?;
-            push_record(
-                &Record {
-                    uid,
-                    base: record.base,
-                    fields: record.fields,
-                },
-                record.fields,
-                &mut lines,
-            );
-            uids.push(uid);
-            next = uid.next();
+            let Some((uid, entry)) = self.uid_next().and_then(|uid| self.push(uid, &record)) else {
+                self.take_back(&added);
+                return None;
+            };
+            self.entries.push(entry);
+            self.next = uid.value() + 1;
+            added.uids.push(uid);
         }
-        Some((lines, uids))
+        self.sample(added.octets);
+        Some(added)
+    }
+
+    /// Adds one line, and tells where its record lies.
+    fn push(&mut self, uid: Uid, new: &NewRecord<'_>) -> Option<(Uid, Entry)> {
+        let NewRecord { base, fields } = *new;
+        push_record(&Record { uid, base, fields }, fields, &mut self.text);
+        let end = self.text.len() - 1 - base.len();
+        let fields = if fields.is_empty() {
+            1
+        } else {
+            fields.len() + 2
+        };
+        let entry = Entry {
+            uid,
+            start: u32::try_from(end - fields).ok()?,
+            fields: u16::try_from(fields).ok()?,
+            base: u16::try_from(base.len()).ok()?,
+        };
+        Some((uid, entry))
+    }
+
+    /// The lines of records that were added last.
+    pub(super) fn lines_of(&self, added: &Added) -> &[u8] {
+        self.text.get(added.octets..).unwrap_or_default()
+    }
+
+    /// The list is what it was before records were added.
+    pub(super) fn take_back(&mut self, added: &Added) {
+        self.text.truncate(added.octets);
+        self.entries.truncate(added.entries);
+        self.next = added.next;
+        self.samples.1.clone_from(&added.last_octets);
     }
 
     /// The list as version 3 text, with records edited.

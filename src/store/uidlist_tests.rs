@@ -71,41 +71,54 @@ fn writes_what_it_reads() {
     );
 }
 
+/// A record to be added.
+fn new<'a>(base: &'a str, fields: &'a str) -> NewRecord<'a> {
+    NewRecord {
+        base: base.as_bytes(),
+        fields: fields.as_bytes(),
+    }
+}
+
 #[test]
 fn gives_uids_above_all() {
-    let (mut list, _) = parse("3 V1 N3\n1 :a\n9 :b\n");
-    let (lines, given) = list
-        .lines_for(&[
-            NewRecord {
-                base: b"c",
-                fields: b"",
-            },
-            NewRecord {
-                base: b"d",
-                fields: b"P7",
-            },
-        ])
-        .unwrap();
-    assert_eq!(String::from_utf8_lossy(&lines), "10 :c\n11 P7 :d\n");
-    assert_eq!(
-        given.iter().map(|uid| uid.value()).collect::<Vec<_>>(),
-        [10, 11]
-    );
-    assert!(!list.extend(&lines).any());
-    assert_eq!(
-        (uids(&list), list.uid_next().map(Uid::value)),
-        (vec![1, 9, 10, 11], Some(12))
-    );
-    let (full, _) = parse("3 V1 N4294967295\n");
-    assert!(
-        full.uid_next().is_none()
-            && full
-                .lines_for(&[NewRecord {
-                    base: b"c",
-                    fields: b""
-                }])
-                .is_none()
-    );
+    let text = "3 V1 N3\n1 :a\n9 :b\n";
+    let (mut list, _) = parse(text);
+    let added = list.add([new("c", ""), new("d", "P7 O2")]).unwrap();
+    let lines = list.lines_of(&added).to_vec();
+    assert_eq!(String::from_utf8_lossy(&lines), "10 :c\n11 P7 O2 :d\n");
+    let values: Vec<u32> = added.uids.iter().map(|uid| uid.value()).collect();
+    assert_eq!(values, [10, 11]);
+    // what was added is what would be read
+    let (mut read, _) = parse(text);
+    assert!(!read.extend(&lines).any());
+    for list in [&list, &read] {
+        assert_eq!(
+            (uids(list), list.uid_next().map(Uid::value)),
+            (vec![1, 9, 10, 11], Some(12))
+        );
+    }
+    assert!(list.records().eq(read.records()));
+    assert_eq!(list.last_octets(), read.last_octets());
+    assert_eq!(list.octets(), read.octets());
+    for (text, too_many) in [("3 V1 N4294967294\n", 2), ("3 V1 N4294967295\n", 1)] {
+        let (mut list, _) = parse(text);
+        let before = list.uid_next();
+        assert!(list.add((0..too_many).map(|_| new("c", ""))).is_none());
+        assert_eq!((list.len(), list.uid_next()), (0, before));
+    }
+}
+
+#[test]
+fn what_was_added_is_taken_back() {
+    let (mut list, _) = parse("3 V1 N3\n1 :a\n9 P1 :b\n");
+    list.forget_plain();
+    let before = list.clone();
+    let added = list.add([new("c", ""), new("d", "P7")]).unwrap();
+    list.take_back(&added);
+    assert!(list.records().eq(before.records()));
+    assert_eq!(list.uid_next(), before.uid_next());
+    assert_eq!(list.last_octets(), before.last_octets());
+    assert_eq!(list.octets(), before.octets());
 }
 
 #[test]
