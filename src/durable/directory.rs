@@ -79,12 +79,11 @@ impl Directory {
 mod tests {
     use super::*;
     use rustix::fs::fcntl_getfl;
-    use std::fs;
 
     #[test]
     fn times_of_access_stay_where_that_may_be_asked_for() {
         let root = tempfile::tempdir().unwrap();
-        fs::write(root.path().join("ours"), b"").unwrap();
+        File::create(root.path().join("ours")).unwrap();
         let directory = Directory::open(root.path()).unwrap();
         let flags = |file: &File| fcntl_getfl(file).unwrap();
         let (ours, _) = directory.open_file(b"ours").unwrap();

@@ -6,18 +6,19 @@ use super::familiar::Familiar;
 use super::filename::FileName;
 use super::files::{Files, NameHasher, NewFile, StoredFile};
 use super::helpers::Helpers;
+use super::names::{Batch, Names};
 use super::scan::LARGE;
 use super::spool::{Place, Spool};
 use crate::mailbox::flag::Flags;
 use crate::mailbox::id::Uid;
-use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Mode, OFlags, statat};
-use rustix::io::retry_on_intr;
 use std::io;
-use std::path::Path;
 use std::sync::RwLockReadGuard;
 
-/// How many names of a large directory are handed over at once.
-const BATCH_NAMES: usize = 4096;
+/// Room for names of which there may be few.
+const ROOM: usize = 32 * 1024;
+
+/// Room for names of a large directory, which are handed over together.
+const LARGE_ROOM: usize = 256 * 1024;
 
 /// One file that may be a message.
 #[derive(Debug, Clone, Copy)]
@@ -31,46 +32,26 @@ struct Listed {
     letters: Flags,
 }
 
-/// A directory that is being read, or a part of it.
-struct Names {
-    directory: Dir,
-    /// Where the next name lies, as far as that is known.
-    position: i64,
-    /// Where another part begins, if there is one.
-    end: Option<i64>,
-}
-
-/// Where ext4 says that its files lie: positions in a large directory are hashes of names, below 2⁶³.
-const EXT4: u64 = 0xEF53;
-
-/// The position in the middle of those.
-const MIDDLE: i64 = 1 << 62;
-
-/// Names of files, one after the other.
-#[derive(Debug, Default)]
-struct Batch {
-    octets: Vec<u8>,
-    /// Where each ends.
-    ends: Vec<usize>,
+/// Names that were read, and what they are.
+#[derive(Debug)]
+struct Piece {
+    batch: Batch,
     /// What they are, once that was looked at.
     files: Option<Vec<Listed>>,
 }
 
-impl Batch {
-    /// Each name, and where it begins.
-    fn names(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let names = starts.zip(&self.ends);
-        names.map(|(start, end)| (start, self.octets.get(start..*end).unwrap_or_default()))
+impl Piece {
+    /// Reads the next names.
+    fn of(names: &mut Names, room: usize) -> io::Result<Self> {
+        let batch = names.next_batch(room)?;
+        Ok(Self { batch, files: None })
     }
 
     /// Looks at the names.
     fn take_apart(&mut self, place: Place, hasher: &NameHasher) {
-        let mut files = Vec::with_capacity(self.ends.len());
-        files.extend(
-            self.names()
-                .filter_map(|(start, name)| Listed::of(start, name, place, hasher)),
-        );
+        let mut files = Vec::with_capacity(self.batch.ends.len());
+        let names = self.batch.names();
+        files.extend(names.filter_map(|(start, name)| Listed::of(start, name, place, hasher)));
         self.files = Some(files);
     }
 }
@@ -87,74 +68,6 @@ impl Listed {
             place,
             letters: parsed.letter_flags(),
         })
-    }
-}
-
-impl Names {
-    /// At the beginning of a directory.
-    fn of(directory: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let opened = retry_on_intr(|| rustix::fs::open(directory, flags, Mode::empty()))?;
-        Ok(Self {
-            directory: Dir::new(opened)?,
-            position: 0,
-            end: None,
-        })
-    }
-
-    /// Parts with the second half of the names, where halves can be told.
-    #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-    fn split_off(&mut self, directory: &Path) -> Option<Self> {
-        let is_ext4 = |about: rustix::fs::StatFs| u64::try_from(about.f_type) == Ok(EXT4);
-        let about = rustix::fs::fstatfs(self.directory.fd().ok()?).ok()?;
-        if !is_ext4(about) || self.position >= MIDDLE {
-            return None;
-        }
-        let mut second = Self::of(directory).ok()?;
-        // a directory without hashes has no such position
-        second.directory.seek(MIDDLE).ok()?;
-        second.position = MIDDLE;
-        self.end = Some(MIDDLE);
-        Some(second)
-    }
-
-    /// Parts with the second half of the names, where halves can be told.
-    #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-    fn split_off(&mut self, _directory: &Path) -> Option<Self> {
-        None
-    }
-
-    /// The next names of regular files that are not hidden; fewer than `most` at the end.
-    fn next_batch(&mut self, most: usize) -> io::Result<Batch> {
-        let mut batch = Batch::default();
-        while batch.ends.len() < most
-            && self.end.is_none_or(|end| self.position < end)
-            && let Some(entry) = self.directory.read()
-        {
-            let entry = entry?;
-            self.position = entry.offset();
-            let name = entry.file_name();
-            if !name.to_bytes().starts_with(b".") && self.is_file(&entry) {
-                batch.octets.extend_from_slice(name.to_bytes());
-                batch.ends.push(batch.octets.len());
-            }
-        }
-        Ok(batch)
-    }
-
-    /// True for regular files. The type comes with the name on most file systems; where it has to be asked for, the file may be gone by
-    /// now.
-    fn is_file(&self, entry: &DirEntry) -> bool {
-        let kind = match entry.file_type() {
-            FileType::Unknown => {
-                let about = (self.directory.fd().ok()).and_then(|directory| {
-                    statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW).ok()
-                });
-                about.map(|about| FileType::from_raw_mode(about.st_mode))
-            }
-            kind => Some(kind),
-        };
-        kind == Some(FileType::RegularFile)
     }
 }
 
@@ -191,65 +104,68 @@ impl Listing {
     ) -> io::Result<()> {
         let (spool, place) = directory;
         let mut names = Names::of(spool.place(place))?;
-        let mut first = names.next_batch(LARGE)?;
-        let is_all = first.ends.len() < LARGE;
-        self.take_up(&mut first, place, tools, familiar)?;
-        index.extend(self);
-        if is_all {
-            return Ok(());
+        let mut count = 0;
+        while count < LARGE {
+            let mut piece = Piece::of(&mut names, ROOM)?;
+            count += piece.batch.ends.len();
+            self.take_up(&mut piece, place, tools, familiar)?;
+            index.extend(self);
+            if piece.batch.is_last {
+                return Ok(());
+            }
         }
         let is_familiar = familiar.is_some();
-        let take_up = |batch: io::Result<Batch>| {
-            let mut batch = batch?;
-            self.take_up(&mut batch, place, tools, familiar)?;
+        let take_up = |piece: io::Result<Piece>| {
+            let mut piece = piece?;
+            self.take_up(&mut piece, place, tools, familiar)?;
             index.extend(self);
-            Ok(!batch.ends.is_empty())
+            Ok(!piece.batch.is_last)
         };
         match names.split_off(spool.place(place)) {
             Some(mut second) => {
                 let second = || {
-                    let mut batch = second.next_batch(BATCH_NAMES)?;
+                    let mut piece = Piece::of(&mut second, LARGE_ROOM)?;
                     if !is_familiar {
-                        batch.take_apart(place, tools.hasher);
+                        piece.take_apart(place, tools.hasher);
                     }
-                    Ok(batch)
+                    Ok(piece)
                 };
-                let first = || names.next_batch(BATCH_NAMES);
+                let first = || Piece::of(&mut names, LARGE_ROOM);
                 tools.helpers.read_beside(first, second, take_up)
             }
-            None => (tools.helpers).read_ahead(|| names.next_batch(BATCH_NAMES), take_up),
+            None => (tools.helpers).read_ahead(|| Piece::of(&mut names, LARGE_ROOM), take_up),
         }
     }
 
     /// Adds files of a directory that are not familiar.
     fn take_up(
         &mut self,
-        batch: &mut Batch,
+        piece: &mut Piece,
         place: Place,
         tools: Tools<'_>,
         familiar: &mut Option<Familiar>,
     ) -> io::Result<()> {
         if let Some(familiar) = familiar {
             let files = (tools.files)();
-            for (_, name) in batch.names() {
+            for (_, name) in piece.batch.names() {
                 if !familiar.meets(&files, place, name) {
                     self.push(name, place, tools.hasher)?;
                 }
             }
             return Ok(());
         }
-        if batch.files.is_none() {
-            batch.take_apart(place, tools.hasher);
+        if piece.files.is_none() {
+            piece.take_apart(place, tools.hasher);
         }
         let begin = self.names.len();
         let (Ok(begin), Ok(_)) = (
             u32::try_from(begin),
-            u32::try_from(begin + batch.octets.len()),
+            u32::try_from(begin + piece.batch.octets.len()),
         ) else {
             return Err(io::ErrorKind::OutOfMemory.into());
         };
-        self.names.extend_from_slice(&batch.octets);
-        let files = batch.files.iter().flatten();
+        self.names.extend_from_slice(&piece.batch.octets);
+        let files = piece.files.iter().flatten();
         self.files.extend(files.map(|file| Listed {
             start: begin + file.start,
             ..*file
@@ -505,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_of_a_directory_are_all_of_it() {
+    fn a_large_directory_is_found_whole() {
         let directory = tempfile::tempdir().unwrap();
         let spool = Spool::new(directory.path());
         fs::create_dir(spool.place(Place::Cur)).unwrap();
@@ -513,30 +429,8 @@ mod tests {
         for name in &expected {
             fs::File::create(spool.file(Place::Cur, name.as_bytes())).unwrap();
         }
-        fs::create_dir(spool.file(Place::Cur, b"directory")).unwrap();
+        fs::File::create(spool.file(Place::Cur, b":no message")).unwrap();
         expected.sort();
-        let all = |mut names: Names| -> Vec<String> {
-            let mut found = Vec::new();
-            loop {
-                let batch = names.next_batch(1000).unwrap();
-                if batch.ends.is_empty() {
-                    return found;
-                }
-                let starts = [0].into_iter().chain(batch.ends.iter().copied());
-                for (start, end) in starts.zip(&batch.ends) {
-                    found.push(String::from_utf8(batch.octets[start..*end].to_vec()).unwrap());
-                }
-            }
-        };
-        let mut first = Names::of(spool.place(Place::Cur)).unwrap();
-        let begun = first.next_batch(LARGE).unwrap().ends.len();
-        let second = first.split_off(spool.place(Place::Cur));
-        let about = rustix::fs::statfs(directory.path()).unwrap();
-        let is_ext4 = cfg!(target_os = "linux") && u64::try_from(about.f_type) == Ok(EXT4);
-        assert_eq!(second.is_some(), is_ext4);
-        let halves = [all(first), second.map(all).unwrap_or_default()];
-        assert_eq!(halves.iter().all(|half| half.len() > LARGE / 2), is_ext4);
-        assert_eq!(begun + halves[0].len() + halves[1].len(), expected.len());
         let hasher = NameHasher::default();
         let files = std::sync::RwLock::new(Files::default());
         let tools = Tools {
@@ -549,6 +443,13 @@ mod tests {
             .read((&spool, Place::Cur), tools, &mut index, &mut None)
             .unwrap();
         assert!(index.doubles().is_empty());
+        for i in 0..listing.len() {
+            assert_eq!(listing.hash(i), hasher.hash(listing.base(i)));
+            assert_eq!(
+                index.find(&listing, listing.hash(i), listing.base(i)),
+                Some(i)
+            );
+        }
         let names = (0..listing.len()).map(|i| String::from_utf8(listing.name(i).to_vec()));
         let mut names: Vec<String> = names.map(Result::unwrap).collect();
         names.sort();

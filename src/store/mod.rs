@@ -50,6 +50,7 @@ mod keywords;
 mod listing;
 mod maildrop;
 mod message_file;
+mod names;
 mod new_account;
 mod notes;
 mod object_ids;
