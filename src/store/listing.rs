@@ -115,7 +115,7 @@ impl Listing {
             }
         }
         let is_familiar = familiar.is_some();
-        let take_up = |piece: io::Result<Piece>| {
+        let take_next = |piece: io::Result<Piece>| {
             let mut piece = piece?;
             self.take_up(&mut piece, place, tools, familiar)?;
             index.extend(self);
@@ -131,9 +131,9 @@ impl Listing {
                     Ok(piece)
                 };
                 let first = || Piece::of(&mut names, LARGE_ROOM);
-                tools.helpers.read_beside(first, second, take_up)
+                tools.helpers.read_beside(first, second, take_next)
             }
-            None => (tools.helpers).read_ahead(|| Piece::of(&mut names, LARGE_ROOM), take_up),
+            None => (tools.helpers).read_ahead(|| Piece::of(&mut names, LARGE_ROOM), take_next),
         }
     }
 

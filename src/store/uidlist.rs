@@ -481,7 +481,7 @@ impl UidList {
     fn push(&mut self, uid: Uid, new: &NewRecord<'_>) -> Option<(Uid, Entry)> {
         let NewRecord { base, fields } = *new;
         push_record(&Record { uid, base, fields }, fields, &mut self.text);
-        let end = self.text.len() - 1 - base.len();
+        let base_start = self.text.len() - 1 - base.len();
         let fields = if fields.is_empty() {
             1
         } else {
@@ -489,7 +489,7 @@ impl UidList {
         };
         let entry = Entry {
             uid,
-            start: u32::try_from(end - fields).ok()?,
+            start: u32::try_from(base_start - fields).ok()?,
             fields: u16::try_from(fields).ok()?,
             base: u16::try_from(base.len()).ok()?,
         };
