@@ -35,6 +35,11 @@ impl FlagColumn {
         (self.first_unseen < self.flags.len()).then_some(self.first_unseen)
     }
 
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, count: usize) {
+        self.flags.reserve(count);
+    }
+
     /// Adds flags at the end.
     pub(super) fn push(&mut self, flags: Flags) {
         self.count(flags);

@@ -183,6 +183,12 @@ impl Messages {
     ) -> Option<ModSeq> {
         let mod_seq = self.next_mod_seq();
         let mut arrived = UidSet::new();
+        let arrivals = arrivals.into_iter();
+        let (count, _) = arrivals.size_hint();
+        self.uids.reserve(count);
+        self.flags.reserve(count);
+        self.mod_seqs.reserve(count);
+        self.sizes.reserve(count);
         for (uid, flags, size) in arrivals {
             if self.uids.last().is_some_and(|last| *last >= uid) {
                 continue;

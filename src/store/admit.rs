@@ -2,9 +2,11 @@
 
 use super::failure::{failed, noted};
 use super::files::Files;
+use super::join::Joined;
 use super::listing::Listing;
-use super::open_mailbox::{Disk, OpenMailbox};
+use super::open_mailbox::{Disk, FlagReader, OpenMailbox};
 use super::remember::FirstLook;
+use super::scan::LARGE;
 use super::spool::{Place, Spool, move_file};
 use super::sync::Found;
 use super::uidlist::{Edit, NewRecord, Record, UidList};
@@ -42,27 +44,48 @@ fn mark(messages: &mut Messages, recent: Vec<Uid>, fresh: &UidSet) {
     messages.mark_recent(fresh);
 }
 
-/// Files that are new here, by rising UID, and what connections see of them.
-fn arrived(
-    disk: &Disk,
-    found: &Found,
-    given: &[(Uid, usize)],
-) -> (Vec<(Uid, usize)>, Vec<FoundMessage>) {
-    let recorded = found.joined.recorded.iter();
-    let mut arrived: Vec<(Uid, usize)> = recorded.chain(given).copied().collect();
-    arrived.sort_unstable();
-    let message = |(uid, i): &(Uid, usize)| {
-        let flags = OpenMailbox::flags_listed(disk, &found.read.listing, *i);
-        (*uid, flags, None)
-    };
-    let messages = arrived.iter().map(message).collect();
-    (arrived, messages)
+/// Files that are new here, and what connections see of them.
+#[derive(Debug, Default)]
+pub(super) struct Arrivals {
+    /// By rising UID.
+    files: Vec<(Uid, usize)>,
+    messages: Vec<FoundMessage>,
+    /// Those that nobody has taken out of `new/`.
+    recent: Vec<Uid>,
+    /// All of them as a table without the names, at the first look.
+    table: Option<Files>,
 }
 
-/// Those of them that nobody has taken out of `new/`.
-fn recent(listing: &Listing, arrived: &[(Uid, usize)]) -> Vec<Uid> {
-    let in_new = |(_, i): &&(Uid, usize)| listing.place(*i) == Place::New;
-    arrived.iter().filter(in_new).map(|(uid, _)| *uid).collect()
+impl Arrivals {
+    /// Those that have UIDs in the list, and those that are `given` one, above all others.
+    fn of(
+        listing: &Listing,
+        joined: &Joined,
+        given: impl Iterator<Item = (Uid, usize)>,
+        flags: FlagReader<'_>,
+        is_first: bool,
+    ) -> Self {
+        let files: Vec<(Uid, usize)> = joined.recorded.iter().copied().chain(given).collect();
+        let message = |(uid, i): &(Uid, usize)| {
+            let flags = flags.of(listing.letters(*i), listing.base(*i));
+            (*uid, flags, None)
+        };
+        let in_new = |(_, i): &&(Uid, usize)| listing.place(*i) == Place::New;
+        let table = || Files::of(files.iter().map(|(uid, i)| listing.stored(*i, *uid)));
+        Self {
+            messages: files.iter().map(message).collect(),
+            recent: (files.iter().filter(in_new).map(|(uid, _)| *uid)).collect(),
+            table: is_first.then(table),
+            files,
+        }
+    }
+
+    /// As [`Arrivals::of`], where none is given a UID.
+    pub(super) fn recorded(disk: &Disk, found: &Found) -> Self {
+        let (listing, joined) = (&found.read.listing, &found.joined);
+        let given = std::iter::empty();
+        Self::of(listing, joined, given, disk.flag_reader(), !disk.is_loaded)
+    }
 }
 
 impl OpenMailbox {
@@ -73,10 +96,14 @@ impl OpenMailbox {
         disk: &mut Disk,
         spool: &Spool,
         found: &mut Found,
-    ) -> Result<Option<Vec<(Uid, usize)>>> {
+    ) -> Result<Option<Arrivals>> {
         let told = disk.is_loaded.then(|| self.read().uid_validity());
         let problem = |error: &io::Error| failed("give UIDs to messages", spool.directory(), error);
         let (joined, like) = (&mut disk.joined, &disk.like);
+        let flags = FlagReader {
+            keywords: &disk.keywords,
+            map: &disk.map,
+        };
         let mut locked = Disk::lock_list(&mut disk.list, joined, like, self.lock_timeout())
             .map_err(|error| problem(&error))?;
         let list = locked.list().ok_or(Error::Unavailable)?;
@@ -108,9 +135,20 @@ impl OpenMailbox {
             base: listing.base(*i),
             fields: fields.get(n).and_then(Option::as_deref).unwrap_or_default(),
         });
-        let uids = locked.append(records).map_err(|error| problem(&error))?;
-        let unknown = found.joined.unknown.iter().copied();
-        Ok(Some(uids.into_iter().zip(unknown).collect()))
+        let given = locked.next_uids().zip(unknown.iter().copied());
+        let mut arrivals = Arrivals::default();
+        let find_out = || {
+            arrivals = Arrivals::of(listing, &found.joined, given, flags, !disk.is_loaded);
+        };
+        let appended = if unknown.len() >= LARGE {
+            let helpers = &self.account.store.helpers;
+            helpers.beside(|| locked.append(records), find_out)
+        } else {
+            find_out();
+            locked.append(records)
+        };
+        appended.map_err(|error| problem(&error))?;
+        Ok(Some(arrivals))
     }
 
     /// Takes over what the first look found. False, and nothing is done, as [`OpenMailbox::begin`] says, unless the list `is_current`.
@@ -118,26 +156,30 @@ impl OpenMailbox {
         &self,
         disk: &mut Disk,
         found: &mut Found,
-        given: &[(Uid, usize)],
+        arrivals: Arrivals,
         is_current: bool,
     ) -> bool {
         let Some(list) = disk.list.list() else {
             return true;
         };
-        let (arrived, arrivals) = arrived(disk, found, given);
         let first = FirstLook {
             uid_validity: list.uid_validity(),
-            found: arrivals,
+            found: arrivals.messages,
             uid_next: list.uid_next().unwrap_or(Uid::MAX),
         };
         if !self.begin(disk, &first, is_current) {
             return false;
         }
-        let Some(list) = disk.list.list() else {
-            return true;
-        };
-        self.note_files(disk, list, found, &arrived, &UidSet::new());
-        self.end_first_look(disk, recent(&found.read.listing, &arrived));
+        if let Some(mut table) = arrivals.table {
+            table.put_names(found.read.listing.take_names());
+            if let Some(list) = disk.list.list() {
+                for (uid, order) in orders(list, 0) {
+                    table.set_order(uid, order);
+                }
+            }
+            *self.files_mut() = table;
+        }
+        self.end_first_look(disk, arrivals.recent);
         true
     }
 
@@ -155,14 +197,13 @@ impl OpenMailbox {
     }
 
     /// Shows what a later look found.
-    pub(super) fn apply(&self, disk: &mut Disk, found: &mut Found, given: &[(Uid, usize)]) {
+    pub(super) fn apply(&self, disk: &mut Disk, found: &Found, arrivals: Arrivals) {
         let Some(list) = disk.list.list() else {
             return;
         };
-        let (arrived, arrivals) = arrived(disk, found, given);
         let mut gone = found.joined.missing.clone();
         gone.extend(found.joined.renumbered.iter());
-        let renamed = self.note_files(disk, list, found, &arrived, &gone);
+        let renamed = self.note_files(disk, list, found, &arrivals.files, &gone);
         // without a reading that is sure, a record whose file was not found and those after it wait for the next look
         let put_off = found.joined.unmatched.filter(|_| !found.is_settled);
         let later = put_off.map_or(0, |limit| {
@@ -172,8 +213,8 @@ impl OpenMailbox {
         let seen = Seen {
             gone,
             flags: renamed,
-            arrivals,
-            recent: recent(&found.read.listing, &arrived),
+            arrivals: arrivals.messages,
+            recent: arrivals.recent,
             fresh: self.fresh(list),
             uid_next: put_off.or_else(|| list.uid_next()).unwrap_or(Uid::MAX),
         };
@@ -218,31 +259,23 @@ impl OpenMailbox {
         &self,
         disk: &Disk,
         list: &UidList,
-        found: &mut Found,
+        found: &Found,
         arrived: &[(Uid, usize)],
         gone: &UidSet,
     ) -> Vec<(Uid, Flags)> {
         let mut files = self.files_mut();
-        let listing = &mut found.read.listing;
+        let listing = &found.read.listing;
         let mut renamed = Vec::with_capacity(found.joined.renamed.len());
         for (at, i) in &found.joined.renamed {
             files.rename(*at, listing.name(*i), listing.place(*i));
-            let flags = Self::flags_listed(disk, listing, *i);
+            let flags = (disk.flag_reader()).of(listing.letters(*i), listing.base(*i));
             renamed.extend(files.uid(*at).map(|uid| (uid, flags)));
         }
         if !gone.is_empty() {
             files.remove(gone);
         }
-        if files.len() == 0 {
-            let names = listing.take_names();
-            *files = Files::of(
-                names,
-                arrived.iter().map(|(uid, i)| listing.stored(*i, *uid)),
-            );
-        } else {
-            for (uid, i) in arrived {
-                files.push(listing.message(*i, *uid));
-            }
+        for (uid, i) in arrived {
+            files.push(listing.message(*i, *uid));
         }
         for (uid, order) in orders(list, disk.joined) {
             files.set_order(uid, order);

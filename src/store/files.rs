@@ -75,26 +75,28 @@ pub(super) struct StoredFile {
 }
 
 impl Files {
-    /// All messages at once, by rising UID; what does not rise is passed over. `names` has all names, and maybe others.
-    pub(super) fn of(
-        names: Vec<u8>,
-        files: impl ExactSizeIterator<Item = Option<StoredFile>>,
-    ) -> Self {
+    /// All messages at once, by rising UID; what does not rise is passed over. Their names follow by [`Files::put_names`].
+    pub(super) fn of(files: impl ExactSizeIterator<Item = Option<StoredFile>>) -> Self {
         let mut all = Self {
             uids: Vec::with_capacity(files.len()),
             entries: Vec::with_capacity(files.len()),
             hashes: Vec::with_capacity(files.len()),
-            unused: names.len(),
-            names,
             ..Self::default()
         };
         for file in files.flatten() {
             if all.uids.last().is_none_or(|last| *last < file.uid) {
-                all.unused -= usize::from(file.octets).min(all.unused);
                 all.add(file);
             }
         }
         all
+    }
+
+    /// Puts the block of names there, which has the names of all files, and maybe others.
+    pub(super) fn put_names(&mut self, names: Vec<u8>) {
+        let used = |octets, entry: &Entry| octets + usize::from(entry.octets);
+        let used = self.entries.iter().fold(0, used);
+        self.unused = names.len().saturating_sub(used);
+        self.names = names;
     }
 
     /// How many messages there are.
@@ -375,7 +377,6 @@ mod tests {
 
     #[test]
     fn takes_over_names_that_lie_side_by_side() {
-        let names = b"old:2,Sa:2,Tjunkb".to_vec();
         let stored = |value, start, octets, base_octets, place| {
             Some(StoredFile {
                 uid: uid(value),
@@ -386,17 +387,15 @@ mod tests {
                 place,
             })
         };
-        let mut files = Files::of(
-            names,
-            [
-                stored(1, 7, 5, 1, Place::Cur),
-                stored(4, 0, 7, 3, Place::Cur),
-                stored(4, 12, 4, 4, Place::Cur),
-                None,
-                stored(9, 16, 1, 1, Place::New),
-            ]
-            .into_iter(),
-        );
+        let all = [
+            stored(1, 7, 5, 1, Place::Cur),
+            stored(4, 0, 7, 3, Place::Cur),
+            stored(4, 12, 4, 4, Place::Cur),
+            None,
+            stored(9, 16, 1, 1, Place::New),
+        ];
+        let mut files = Files::of(all.into_iter());
+        files.put_names(b"old:2,Sa:2,Tjunkb".to_vec());
         assert_eq!((files.len(), files.in_new(), files.unused), (3, 1, 4));
         files.rename(2, b"b:2,", Place::Cur);
         let names: Vec<&[u8]> = (0..4).map(|at| files.name(at)).collect();

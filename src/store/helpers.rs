@@ -67,6 +67,24 @@ impl Helpers {
         self.crew.side_by_side(most, work);
     }
 
+    /// Does one thing, and has a helper do another meanwhile if one is free; else that is done afterwards.
+    pub(super) fn beside<T>(&self, own: impl FnOnce() -> T, other: impl FnOnce() + Send) -> T {
+        let _at_work = self.crew.begin();
+        let hired = self.crew.hire();
+        let Some(pool) = hired.as_ref().and_then(|_| self.crew.pool()) else {
+            let value = own();
+            other();
+            return value;
+        };
+        pool.in_place_scope(|scope| {
+            scope.spawn(move |_| {
+                let _hired = hired;
+                other();
+            });
+            own()
+        })
+    }
+
     /// Has a helper do something if one is free; false if not. What is done must not panic.
     pub(super) fn take_on(&self, work: Box<dyn FnOnce() + Send>) -> bool {
         let _at_work = self.crew.begin();

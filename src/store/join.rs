@@ -169,15 +169,18 @@ impl Joined {
 
 /// Sorts files by [`arrival_order`]; the leading number of most names decides without another look at the name.
 fn sort_by_arrival(listing: &Listing, files: &mut [usize]) {
-    // number and file side by side, compared as one
-    let mut keyed: Vec<u128> = files
+    // number and file side by side, compared as one; numbers beyond 32 bits count as equal here, names then decide
+    let mut keyed: Vec<u64> = files
         .iter()
-        .map(|i| u128::from(leading_number(listing.base(*i)).0) << 64 | *i as u128)
+        .map(|i| {
+            let number = leading_number(listing.base(*i)).0.min(u32::MAX.into());
+            number << 32 | *i as u64
+        })
         .collect();
     keyed.sort_unstable();
-    let number = |key: &u128| key >> 64;
+    let number = |key: &u64| key >> 32;
     for (place, key) in files.iter_mut().zip(&keyed) {
-        *place = usize::try_from(key & u128::from(u64::MAX)).unwrap_or(usize::MAX);
+        *place = usize::try_from(key & u64::from(u32::MAX)).unwrap_or(usize::MAX);
     }
     let mut rest = files;
     for equal in keyed.chunk_by(|a, b| number(a) == number(b)) {

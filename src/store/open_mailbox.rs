@@ -14,7 +14,6 @@ use super::filename::{FileName, known_flags};
 use super::files::{Files, NameHasher};
 use super::keyword_map::KeywordMap;
 use super::keywords::KeywordFiles;
-use super::listing::Listing;
 use super::maildrop::Maildrop;
 use super::notes::NotesOf;
 use super::remember::Memory;
@@ -93,7 +92,30 @@ pub(super) struct Disk {
 /// How often a directory is synced while single messages get other flags one after the other.
 const SYNC_FLAGS_EVERY: Duration = Duration::from_secs(1);
 
+/// Tells what flags files have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FlagReader<'a> {
+    pub(super) keywords: &'a KeywordFiles,
+    pub(super) map: &'a KeywordMap,
+}
+
+impl FlagReader<'_> {
+    /// The flags that the letters of a name and our record of keywords tell, as connections see them.
+    pub(super) fn of(self, letters: Flags, base: &[u8]) -> Flags {
+        let letters = known_flags(letters, self.keywords.table());
+        self.map.to_shared(letters.union(self.keywords.extra(base)))
+    }
+}
+
 impl Disk {
+    /// Tells what flags files have.
+    pub(super) const fn flag_reader(&self) -> FlagReader<'_> {
+        FlagReader {
+            keywords: &self.keywords,
+            map: &self.map,
+        }
+    }
+
     /// Takes Dovecot's lock of the UID list. If the list is another file now, all records have to be compared again.
     pub(super) fn lock_list<'a>(
         list: &'a mut UidListFile,
@@ -265,19 +287,8 @@ impl OpenMailbox {
     /// The flags that a file name and our record of keywords tell, as connections see them.
     pub(super) fn flags_of(disk: &Disk, name: &[u8]) -> Flags {
         FileName::parse(name).map_or(Flags::NONE, |parsed| {
-            Self::flags_with(disk, parsed.letter_flags(), parsed.base)
+            disk.flag_reader().of(parsed.letter_flags(), parsed.base)
         })
-    }
-
-    /// As [`OpenMailbox::flags_of`], of a file found.
-    pub(super) fn flags_listed(disk: &Disk, listing: &Listing, i: usize) -> Flags {
-        Self::flags_with(disk, listing.letters(i), listing.base(i))
-    }
-
-    /// The flags that letters and our record of keywords tell.
-    fn flags_with(disk: &Disk, letters: Flags, base: &[u8]) -> Flags {
-        let letters = known_flags(letters, disk.keywords.table());
-        disk.map.to_shared(letters.union(disk.keywords.extra(base)))
     }
 
     /// Looks at what the system says of a message's file, following it if it was renamed meanwhile.

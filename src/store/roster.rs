@@ -84,7 +84,8 @@ impl Roster {
         }
         octets.truncate(names);
         let count = files.len();
-        let files = Files::of(octets, files.into_iter());
+        let mut files = Files::of(files.into_iter());
+        files.put_names(octets);
         (files.len() == count).then_some(Self { new, files })
     }
 }

@@ -9,6 +9,7 @@
 //! What a crash leaves, and what becomes of it: a file without record gets its UID at the next look; a record without file is left
 //! out when the list is next written anew; a message in `new/` with a UID is moved by the next look that takes.
 
+use super::admit::Arrivals;
 use super::failure::failed;
 use super::familiar::Familiar;
 use super::join::{Finder, Ground, Joined, join};
@@ -426,20 +427,20 @@ impl OpenMailbox {
         let mut is_current = false;
         for _ in 0..MAX_ATTEMPTS {
             let mut found = self.find(disk, spool, whole)?;
-            let given = if found.joined.unknown.is_empty() {
-                Ok(Some(Vec::new()))
+            let arrivals = if found.joined.unknown.is_empty() {
+                Ok(Some(Arrivals::recorded(disk, &found)))
             } else if plan.admit {
                 self.give_uids(disk, spool, &mut found)
             } else {
                 Err(Error::Unavailable)
             };
-            match given {
-                Ok(Some(given)) if disk.is_loaded => {
-                    self.apply(disk, &mut found, &given);
+            match arrivals {
+                Ok(Some(arrivals)) if disk.is_loaded => {
+                    self.apply(disk, &found, arrivals);
                     return Ok(());
                 }
-                Ok(Some(given)) => {
-                    if self.apply_first(disk, &mut found, &given, is_current) {
+                Ok(Some(arrivals)) => {
+                    if self.apply_first(disk, &mut found, arrivals, is_current) {
                         return Ok(());
                     }
                     let look = disk.list.look().map_err(|error| self.lost(spool, &error))?;
@@ -472,12 +473,14 @@ impl OpenMailbox {
             found.joined = self.compare(disk, &found.read, found.whole)?;
             found.joined.put_off();
             found.is_settled = false;
-            self.apply(disk, &mut found, &[]);
+            let arrivals = Arrivals::recorded(disk, &found);
+            self.apply(disk, &found, arrivals);
             if is_other {
                 disk.joined = 0;
             }
         } else {
-            self.apply_first(disk, &mut found, &[], true);
+            let arrivals = Arrivals::recorded(disk, &found);
+            self.apply_first(disk, &mut found, arrivals, true);
         }
         self.unsure(disk);
         Ok(())

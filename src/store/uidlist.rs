@@ -22,6 +22,9 @@ const SAMPLE_OCTETS: usize = 256;
 /// Octets of most lines, or more.
 const USUAL_LINE_OCTETS: usize = 64;
 
+/// How many records are made lines of together.
+const ADDED_AT_ONCE: usize = 64;
+
 /// The list in memory. Holds the octets of the file once, and twelve octets a record, until [`UidList::forget_plain`].
 #[derive(Debug, Clone)]
 pub(super) struct UidList {
@@ -454,7 +457,7 @@ impl UidList {
         &mut self,
         records: impl IntoIterator<Item = NewRecord<'a>, IntoIter: ExactSizeIterator>,
     ) -> Option<Added> {
-        let records = records.into_iter();
+        let mut records = records.into_iter();
         let mut added = Added {
             uids: Vec::with_capacity(records.len()),
             octets: self.text.len(),
@@ -464,14 +467,23 @@ impl UidList {
         };
         self.text.reserve(records.len() * USUAL_LINE_OCTETS);
         self.entries.reserve(records.len());
-        for record in records {
-            let Some((uid, entry)) = self.uid_next().and_then(|uid| self.push(uid, &record)) else {
-                self.take_back(&added);
-                return None;
-            };
-            self.entries.push(entry);
-            self.next = uid.value() + 1;
-            added.uids.push(uid);
+        let mut next_ones = Vec::with_capacity(ADDED_AT_ONCE.min(records.len()));
+        loop {
+            next_ones.extend(records.by_ref().take(ADDED_AT_ONCE));
+            if next_ones.is_empty() {
+                break;
+            }
+            fetch(&next_ones);
+            for record in next_ones.drain(..) {
+                let Some((uid, entry)) = self.uid_next().and_then(|uid| self.push(uid, &record))
+                else {
+                    self.take_back(&added);
+                    return None;
+                };
+                self.entries.push(entry);
+                self.next = uid.value() + 1;
+                added.uids.push(uid);
+            }
         }
         self.sample(added.octets);
         Some(added)
@@ -533,6 +545,14 @@ impl UidList {
             }
         }
         out
+    }
+}
+
+/// Has the processor fetch names that lie all over the memory, many at a time; where each is only fetched when its line is made, the making waits.
+fn fetch(records: &[NewRecord<'_>]) {
+    let ends = |record: &NewRecord<'_>| (record.base.first().copied(), record.base.last().copied());
+    for record in records {
+        std::hint::black_box(ends(record));
     }
 }
 

@@ -453,6 +453,12 @@ impl LockedUidList<'_> {
         self.rewrite(|_| Edit::Keep)
     }
 
+    /// The UIDs that [`LockedUidList::append`] gives, as far as there are any.
+    pub(super) fn next_uids(&self) -> impl Iterator<Item = Uid> + use<> {
+        let next = self.file.list().and_then(UidList::uid_next);
+        std::iter::successors(next, |uid| uid.next())
+    }
+
     /// Gives the next UIDs to files in this order: durable when it returns. The records are at the end of the list.
     ///
     /// # Errors
