@@ -250,12 +250,13 @@ pub(super) fn leading_number(text: &[u8]) -> (u64, &[u8]) {
         .position(|octet| !octet.is_ascii_digit())
         .unwrap_or(text.len());
     let (number, rest) = text.split_at_checked(digits).unwrap_or((text, &[]));
-    let value = number.iter().fold(0_u64, |value, digit| {
-        value
-            .saturating_mul(10)
-            .saturating_add(u64::from(digit - b'0'))
-    });
-    (value, rest)
+    let push = |value: u64, digit: &u8| value * 10 + u64::from(digit - b'0');
+    let push_to_large =
+        |value: u64, digit: &u8| (value.saturating_mul(10)).saturating_add(u64::from(digit - b'0'));
+    // nineteen digits always have room
+    let (first, others) = number.split_at_checked(19).unwrap_or((number, &[]));
+    let first = first.iter().fold(0, push);
+    (others.iter().fold(first, push_to_large), rest)
 }
 
 #[cfg(test)]
@@ -401,6 +402,14 @@ mod tests {
                     prop_assert_eq!(again.flags(&table), flags.with_keyword(25));
                 }
             }
+        }
+
+        #[test]
+        fn leading_numbers_are_read_up_to_the_largest(value in any::<u64>(), more in "[0-9]{0,3}") {
+            let text = format!("{value}{more}.M1");
+            let expected = format!("{value}{more}").parse::<u128>().unwrap();
+            let expected = u64::try_from(expected).unwrap_or(u64::MAX);
+            prop_assert_eq!(leading_number(text.as_bytes()), (expected, &b".M1"[..]));
         }
 
         #[test]

@@ -98,7 +98,8 @@ pub(super) fn join(
 ) -> Joined {
     let listing = finder.listing;
     let mut joined = Joined::default();
-    let mut owners: Vec<Option<u32>> = vec![None; listing.len()];
+    let column = |is_needed: bool| if is_needed { listing.len() } else { 0 };
+    let mut owners: Vec<Option<u32>> = vec![None; column(files.len() > 0)];
     let is_met = |at: usize| finder.met.get(at).copied().unwrap_or_default();
     let known = finder.find(files.len(), |at| {
         let hash = files.hashes().get(at).filter(|_| !is_met(at))?;
@@ -116,7 +117,7 @@ pub(super) fn join(
             None => {}
         }
     }
-    let mut claims: Vec<Option<Uid>> = vec![None; listing.len()];
+    let mut claims: Vec<Option<Uid>> = vec![None; column(!records.is_empty())];
     let recorded = finder.find(records.len(), |at| {
         let (_, base) = records.get(at)?;
         Some((*base, finder.hasher.hash(base)))
@@ -127,7 +128,9 @@ pub(super) fn join(
             None => joined.unmatched = joined.unmatched.or(Some(*uid)),
         }
     }
-    for (i, (owner, claim)) in owners.into_iter().zip(claims).enumerate() {
+    for i in 0..listing.len() {
+        let owner = owners.get(i).copied().flatten();
+        let claim = claims.get(i).copied().flatten();
         let known = owner.and_then(|at| Some((at as usize, files.uid(at as usize)?)));
         joined.place(files, listing, i, known, claim, ground);
     }
@@ -362,6 +365,21 @@ mod tests {
         let joined = run(&[], &["cur/a:2,"], &[(4, "a")], WHOLE);
         assert_eq!(joined.unknown, [0]);
         assert!(joined.recorded.is_empty());
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_in_order() {
+        let files = [
+            "cur/99999999999999999999999.M1.x:2,",
+            "cur/4294967296.M5.x:2,",
+            "new/4294967295.M7.x",
+            "cur/18446744073709551615.M1.x:2,",
+            "cur/4294967294.M9.x:2,",
+            "cur/4294967296.M4.x:2,",
+            "cur/x:2,",
+        ];
+        let joined = run(&[], &files, &[], WHOLE);
+        assert_eq!(joined.unknown, [6, 4, 2, 5, 1, 3, 0]);
     }
 
     #[test]
