@@ -1,6 +1,6 @@
 //! IMAP: logging in, opening mailboxes, reading, changing, adding.
 
-use super::{fill, imap_port, side_by_side};
+use super::{fill, fill_to_remove, imap_port, side_by_side};
 use crate::Context;
 use crate::client::Client;
 use crate::measure::{Measured, measure};
@@ -165,4 +165,15 @@ pub fn appends(
         })
     })?;
     Ok(measured.per_second((each * together * connections) as f64))
+}
+
+pub fn expunge(context: &Context, server: &mut Server) -> io::Result<Measured> {
+    fill_to_remove(context, server, "u0", context.tenth())?;
+    let mut client = Client::imap(server.ports.imap, None, "u0")?;
+    client.command("SELECT INBOX")?;
+    client.command("STORE 1:* +FLAGS.SILENT (\\Deleted)")?;
+    measure(server, || {
+        client.command("EXPUNGE")?;
+        Ok(client)
+    })
 }

@@ -1,6 +1,6 @@
 //! POP3: the whole maildrop.
 
-use super::fill;
+use super::{fill, fill_to_remove};
 use crate::Context;
 use crate::client::Client;
 use crate::measure::{Measured, measure};
@@ -72,7 +72,7 @@ pub fn pop3_retr(
 
 pub fn pop3_delete(context: &Context, server: &mut Server) -> io::Result<Measured> {
     let count = context.tenth();
-    fill(context, server, "u0", Kind::Small, count)?;
+    fill_to_remove(context, server, "u0", count)?;
     let mut client = Client::pop3(server.ports.pop3, None, "u0")?;
     let measured = measure(server, || {
         for from in (1..=count).step_by(100) {
