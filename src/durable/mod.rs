@@ -58,12 +58,13 @@ impl Ownership {
 
     /// Gives a new file owner, group and mode, as far as our privileges go.
     fn give(&self, file: &File) -> io::Result<()> {
-        let owned = self.own(&file.metadata()?, |uid, gid| fchown(file, uid, gid))?;
-        file.set_permissions(Permissions::from_mode(self.mode_for(
-            self.file_mode(),
-            owned,
-            0o600,
-        )))
+        let about = file.metadata()?;
+        let owned = self.own(&about, |uid, gid| fchown(file, uid, gid))?;
+        let mode = self.mode_for(self.file_mode(), owned, 0o600);
+        if about.mode() & 0o7777 == mode {
+            return Ok(());
+        }
+        file.set_permissions(Permissions::from_mode(mode))
     }
 
     /// Changes owner and group where they are not the wanted ones. Not being allowed to is no error.

@@ -104,10 +104,13 @@ impl MaildirUpload {
         let unique = store.names.unique(clock::since_epoch(clock::now()));
         let spool = mailbox.spool();
         let path = spool.tmp().join(&unique);
-        let file = spool
-            .complete(&like)
-            .and_then(|()| durable::create_new(&path, &like))
-            .map_err(|error| failed("begin a message", &path, &error))?;
+        let file = match durable::create_new(&path, &like) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                (spool.complete(&like)).and_then(|()| durable::create_new(&path, &like))
+            }
+            outcome => outcome,
+        };
+        let file = file.map_err(|error| failed("begin a message", &path, &error))?;
         Ok(Self {
             mailbox,
             unique,
@@ -123,35 +126,39 @@ impl MaildirUpload {
         })
     }
 
-    /// Adds octets to the file.
+    /// Adds octets, sooner or later to the file.
     fn put(&mut self, octets: &[u8]) -> Result<()> {
         let Some(last) = octets.last() else {
             return Ok(());
         };
         self.previous = *last;
-        let missing = FIRST_OCTETS.saturating_sub(self.first.len());
-        self.first.extend(octets.iter().take(missing));
-        self.stored_octets += octets.len() as u64;
-        self.wire.feed(octets);
         if self.buffer.len() + octets.len() > BUFFER_OCTETS {
             self.flush()?;
         }
         if octets.len() >= BUFFER_OCTETS {
-            return self
-                .file
-                .write_all(octets)
-                .map_err(|error| failed("write a message", &self.path, &error));
+            return self.store(octets);
         }
         self.buffer.extend_from_slice(octets);
         Ok(())
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.file
-            .write_all(&self.buffer)
-            .map_err(|error| failed("write a message", &self.path, &error))?;
-        self.buffer.clear();
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.store(&buffer)?;
+        buffer.clear();
+        self.buffer = buffer;
         Ok(())
+    }
+
+    /// Adds octets to the file.
+    fn store(&mut self, octets: &[u8]) -> Result<()> {
+        let missing = FIRST_OCTETS.saturating_sub(self.first.len());
+        self.first.extend(octets.iter().take(missing));
+        self.stored_octets += octets.len() as u64;
+        self.wire.feed(octets);
+        self.file
+            .write_all(octets)
+            .map_err(|error| failed("write a message", &self.path, &error))
     }
 
     /// Gives the file its date.
@@ -190,12 +197,13 @@ impl Upload for MaildirUpload {
         if std::mem::take(&mut self.has_cr) {
             self.put(b"\r")?;
         }
+        self.flush()?;
+        self.buffer = Vec::new();
         if Form::of(&self.first) != Form::Plain {
             let text =
                 "what begins as a compressed or encrypted file cannot be stored as a message";
             return Err(Error::Cannot(text.to_owned()));
         }
-        self.flush()?;
         self.date(internal_date)
             .map_err(|error| failed("date a message", &self.path, &error))?;
         self.incoming = Some(Incoming {
@@ -239,7 +247,8 @@ pub(super) fn deliver(target: &OpenMailbox, uploads: Vec<Box<dyn Upload>>) -> Re
         let file = Arc::clone(&upload.file);
         Box::new(move || file.sync_all())
     });
-    let synced = target.account.store.waiters.sync(syncs.collect());
+    let waiters = &target.account.store.waiters;
+    let synced = waiters.sync(syncs.collect(), &target.sync_pace);
     let synced: io::Result<()> = synced.into_iter().collect();
     synced.map_err(|error| failed("sync messages", target.spool().tmp(), &error))?;
     let mut incoming = Vec::with_capacity(uploads.len());
@@ -318,11 +327,18 @@ impl OpenMailbox {
             .collect();
         let spool = self.spool();
         let own = self.own_change(disk);
+        let like = disk.like;
         let placed = self.give_places(disk, &spool, &arrivals, || {
             for (one, arrival) in incoming.iter_mut().zip(&arrivals) {
                 let to = spool.file(arrival.place, &arrival.name);
                 let from = one.path.as_deref().unwrap_or(&to);
-                move_file(from, &to).map_err(|error| failed("deliver a message", &to, &error))?;
+                let moved = match move_file(from, &to) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        spool.complete(&like).and_then(|()| move_file(from, &to))
+                    }
+                    outcome => outcome,
+                };
+                moved.map_err(|error| failed("deliver a message", &to, &error))?;
                 one.path = Some(to);
             }
             Ok(())
@@ -434,7 +450,8 @@ impl OpenMailbox {
             Box::new(move || durable::sync_dir(&directory))
         });
         let all = std::iter::once(list).chain(names).collect();
-        let mut outcomes = self.account.store.waiters.sync(all).into_iter();
+        let waiters = &self.account.store.waiters;
+        let mut outcomes = waiters.sync(all, &self.sync_pace).into_iter();
         Synced {
             list: outcomes.next().unwrap_or(Ok(())),
             names: outcomes.collect(),
@@ -516,6 +533,26 @@ mod tests {
         let full = File::options().write(true).open("/dev/full");
         upload.file = Arc::new(full.unwrap());
         upload
+    }
+
+    #[test]
+    fn directories_that_are_missing_are_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::new(Settings {
+            spool: format!("{}/%{{user}}", directory.path().display()),
+            ..Settings::default()
+        });
+        let account = store.open_account(&store.locate("anna", None)).unwrap();
+        for missing in [&["tmp"][..], &["new"], &["tmp", "new"]] {
+            for name in missing {
+                fs::remove_dir_all(directory.path().join("anna").join(name)).unwrap();
+            }
+            let mut upload = account.upload(&MailboxName::inbox()).unwrap();
+            upload.write(b"Subject: x\r\n").unwrap();
+            upload.finish(&NamedFlags::default(), None).unwrap();
+            let placed = account.deliver(&MailboxName::inbox(), vec![upload]);
+            assert_eq!(placed.unwrap().uids.len(), 1, "{missing:?}");
+        }
     }
 
     #[test]

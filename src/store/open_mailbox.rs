@@ -20,6 +20,7 @@ use super::remember::Memory;
 use super::scan::{DirectoryState, Stamp};
 use super::spool::{Place, Spool};
 use super::uidlist_file::{LockedUidList, Look, UidListFile};
+use super::waiters::Pace;
 use super::watch::Signal;
 use super::{clock, courier};
 use crate::durable::{self, Ownership};
@@ -58,6 +59,7 @@ pub(super) struct OpenMailbox {
     pub(super) notes: NotesOf,
     /// The directories cannot be read.
     pub(super) trouble: Lasting,
+    pub(super) sync_pace: Arc<Pace>,
 }
 
 /// What is known of a mailbox on disk beside the names of its files.
@@ -174,6 +176,7 @@ impl OpenMailbox {
             maildrop: Maildrop::default(),
             notes,
             trouble: Lasting::default(),
+            sync_pace: Arc::default(),
         })
     }
 

@@ -4,15 +4,26 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How many threads help, over all mailboxes. They use little of a processor, so that there may be more than processors.
 const THREADS: usize = 8;
 
 /// Time without work after which a thread ends.
 const THREAD_IDLE: Duration = Duration::from_secs(60);
+
+/// What takes less is done before another thread has woken up for it.
+const QUICK: Duration = Duration::from_micros(20);
+
+/// How quick the syncs of a mailbox are: on some volumes there is nothing to wait for.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// The last one was.
+    is_quick: AtomicBool,
+}
 
 /// Something to be done.
 pub(super) type Job<T> = Box<dyn FnOnce() -> T + Send>;
@@ -93,11 +104,42 @@ impl Waiters {
     }
 
     /// Syncs all of these, in any order. Returns what came of each.
-    pub(super) fn sync(&self, all: Vec<Job<io::Result<()>>>) -> Vec<io::Result<()>> {
-        let outcomes = self.do_all(all, THREADS).into_iter();
+    pub(super) fn sync(
+        &self,
+        all: Vec<Job<io::Result<()>>>,
+        pace: &Arc<Pace>,
+    ) -> Vec<io::Result<()>> {
+        let mut left = all.into_iter();
+        let mut outcomes = Vec::with_capacity(left.len());
+        while pace.is_quick()
+            && let Some(job) = left.next()
+        {
+            outcomes.push(pace.time(job));
+        }
+        let timed = left.next().map(|job| -> Job<io::Result<()>> {
+            let pace = Arc::clone(pace);
+            Box::new(move || pace.time(job))
+        });
+        let rest = self.do_all(timed.into_iter().chain(left).collect(), THREADS);
         let or_broken =
             |outcome: Option<_>| outcome.unwrap_or_else(|| Err(io::ErrorKind::Interrupted.into()));
-        outcomes.map(or_broken).collect()
+        outcomes.extend(rest.into_iter().map(or_broken));
+        outcomes
+    }
+}
+
+impl Pace {
+    fn is_quick(&self) -> bool {
+        self.is_quick.load(Ordering::Relaxed)
+    }
+
+    /// Does a job, and notes whether it was quick.
+    fn time<T>(&self, job: Job<T>) -> T {
+        let begun = Instant::now();
+        let outcome = job();
+        let is_quick = begun.elapsed() < QUICK;
+        self.is_quick.store(is_quick, Ordering::Relaxed);
+        outcome
     }
 }
 
@@ -217,7 +259,7 @@ mod tests {
 
     #[test]
     fn all_are_synced_and_each_failure_is_told() {
-        let waiters = Waiters::default();
+        let (waiters, pace) = (Waiters::default(), Arc::default());
         let count = Arc::new(AtomicUsize::new(0));
         let one = || -> Job<io::Result<()>> {
             let count = Arc::clone(&count);
@@ -226,21 +268,55 @@ mod tests {
                 Ok(())
             })
         };
-        let outcomes = waiters.sync((0..50).map(|_| one()).collect());
+        let outcomes = waiters.sync((0..50).map(|_| one()).collect(), &pace);
         assert_eq!(
             outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
             50
         );
         assert_eq!(count.load(Ordering::Relaxed), 50);
-        assert!(waiters.sync(Vec::new()).is_empty());
+        assert!(waiters.sync(Vec::new(), &pace).is_empty());
         let failing: Job<io::Result<()>> = Box::new(|| Err(io::ErrorKind::StorageFull.into()));
-        let outcomes = waiters.sync(vec![one(), failing, one()]);
+        let outcomes = waiters.sync(vec![one(), failing, one()], &pace);
         let kinds = outcomes
             .into_iter()
             .map(|outcome| outcome.err().map(|e| e.kind()));
         let expected = [None, Some(io::ErrorKind::StorageFull), None];
         assert!(kinds.eq(expected));
         assert_eq!(count.load(Ordering::Relaxed), 52);
+    }
+
+    #[test]
+    fn what_is_quick_is_done_without_others() {
+        let (waiters, pace) = (Waiters::default(), Arc::<Pace>::default());
+        let by = Arc::new(Mutex::new(Vec::new()));
+        let quick = || -> Job<io::Result<()>> {
+            let by = Arc::clone(&by);
+            Box::new(move || {
+                by.lock().unwrap().push(thread::current().id());
+                Ok(())
+            })
+        };
+        let slow = || -> Job<io::Result<()>> {
+            Box::new(|| {
+                let begun = Instant::now();
+                while begun.elapsed() < QUICK {}
+                Ok(())
+            })
+        };
+        // on a busy machine what is quick takes long now and then
+        let is_alone = (0..1000).any(|_| {
+            let was_quick = pace.is_quick();
+            by.lock().unwrap().clear();
+            let outcomes = waiters.sync((0..4).map(|_| quick()).collect(), &pace);
+            assert_eq!(outcomes.len(), 4);
+            was_quick && *by.lock().unwrap() == [thread::current().id(); 4]
+        });
+        assert!(is_alone);
+        for _ in 0..2 {
+            assert_eq!(waiters.sync(vec![slow(), quick()], &pace).len(), 2);
+            assert_eq!(waiters.sync(vec![slow()], &pace).len(), 1);
+            assert!(!pace.is_quick());
+        }
     }
 
     #[test]
@@ -256,16 +332,17 @@ mod tests {
         // each waits until all others are at it
         let together = Arc::new(Barrier::new(THREADS + 1));
         let all = (0..=THREADS).map(|_| meet(&together)).collect();
-        assert!(waiters.sync(all).iter().all(Result::is_ok));
+        let sync = |all| waiters.sync(all, &Arc::default());
+        assert!(sync(all).iter().all(Result::is_ok));
         let hung = Arc::new(Barrier::new(THREADS + 2));
         thread::scope(|scope| {
-            scope.spawn(|| waiters.sync((0..=THREADS).map(|_| meet(&hung)).collect()));
+            scope.spawn(|| sync((0..=THREADS).map(|_| meet(&hung)).collect()));
             let is_idle = |state: &State| state.idle > 0 || !state.waiting.is_empty();
             while waiters.shared.lock().threads < THREADS || is_idle(&waiters.shared.lock()) {
                 thread::yield_now();
             }
             let quick: Vec<Job<io::Result<()>>> = vec![Box::new(|| Ok(())), Box::new(|| Ok(()))];
-            assert!(waiters.sync(quick).iter().all(Result::is_ok));
+            assert!(sync(quick).iter().all(Result::is_ok));
             hung.wait();
         });
     }
