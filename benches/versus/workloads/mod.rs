@@ -293,6 +293,10 @@ pub fn fill(
     let master = Master::generate(&server.root, kind, count, context.seed)?;
     server.clear(user)?;
     master.link(&server.maildir(user), MAIL_UID)?;
+    // of the largest only names are needed
+    if count < context.many {
+        master.warm_up()?;
+    }
     Ok(master.octets)
 }
 
