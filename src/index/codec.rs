@@ -141,6 +141,12 @@ impl Writer {
         self.0.extend_from_slice(&sum.to_le_bytes());
         self.0
     }
+
+    /// The same where they are many.
+    pub(super) fn sealed_wide(mut self, seed: u64) -> Vec<u8> {
+        seal_wide(&mut self.0, seed);
+        self.0
+    }
 }
 
 /// Octets being read. Everything is none where they end too early or make no sense.
@@ -152,6 +158,12 @@ impl<'a> Reader<'a> {
     pub(super) fn open(sealed: &'a [u8], seed: u64) -> Option<Self> {
         let (octets, expected) = sealed.split_last_chunk()?;
         (sum(seed, octets) == u64::from_le_bytes(*expected)).then_some(Self(octets))
+    }
+
+    /// Of octets that [`Writer::sealed_wide`] made with the same seed.
+    pub(super) fn open_wide(sealed: &'a [u8], seed: u64) -> Option<Self> {
+        let (octets, expected) = sealed.split_last_chunk()?;
+        (wide_sum(seed, octets) == u64::from_le_bytes(*expected)).then_some(Self(octets))
     }
 
     /// Reads a number.

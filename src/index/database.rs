@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 pub(super) const TURN: Duration = Duration::from_millis(20);
 
 /// Octets of changes after which a turn ends early.
-const TURN_OCTETS: usize = 64 << 10;
+const TURN_OCTETS: usize = 512 << 10;
 
 /// The tables.
 const SCHEMA: &str = include_str!("schema.sql");

@@ -12,7 +12,7 @@ use super::record::seed_of;
 use crate::mailbox::notes::{Kind, Page, PageNumber};
 
 /// What notes mean; another number when any kind is made in another way, so that old ones are not believed.
-const FORM: u64 = 1;
+const FORM: u64 = 2;
 
 /// A page as octets.
 pub(super) fn encode(key: &Key, kind: Kind, number: PageNumber, page: &Page) -> Vec<u8> {
@@ -25,7 +25,7 @@ pub(super) fn encode(key: &Key, kind: Kind, number: PageNumber, page: &Page) -> 
     for note in page.notes() {
         out.octets(note);
     }
-    out.sealed(seed_of_page(key, kind, number))
+    out.sealed_wide(seed_of_page(key, kind, number))
 }
 
 /// What is in the index is not what was written there, or is of another mailbox.
@@ -39,7 +39,10 @@ pub(super) fn decode(
     number: PageNumber,
     sealed: &[u8],
 ) -> Result<Option<Page>, Damaged> {
-    let mut from = Reader::open(sealed, seed_of_page(key, kind, number)).ok_or(Damaged)?;
+    let seed = seed_of_page(key, kind, number);
+    // pages of the first form have the other sum
+    let opened = Reader::open_wide(sealed, seed).or_else(|| Reader::open(sealed, seed));
+    let mut from = opened.ok_or(Damaged)?;
     if from.number().ok_or(Damaged)? != FORM {
         return Ok(None);
     }
@@ -103,9 +106,15 @@ mod tests {
                 Err(Damaged)
             );
         }
-        let mut later = Writer::default();
-        later.number(FORM + 1);
-        let later = later.sealed(seed_of_page(&key, Kind::Fields, number));
-        assert_eq!(decode(&key, Kind::Fields, number, &later), Ok(None));
+        let of_form = |form| {
+            let mut out = Writer::default();
+            out.number(form);
+            out
+        };
+        let seed = seed_of_page(&key, Kind::Fields, number);
+        let others = [of_form(1).sealed(seed), of_form(FORM + 1).sealed_wide(seed)];
+        for other in others {
+            assert_eq!(decode(&key, Kind::Fields, number, &other), Ok(None));
+        }
     }
 }

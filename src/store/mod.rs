@@ -61,6 +61,7 @@ mod read_each;
 mod remember;
 mod roster;
 mod scan;
+mod scribe;
 mod sizes;
 mod special_use;
 mod spool;
@@ -87,6 +88,7 @@ use helpers::Helpers;
 use kept::Kept;
 use new_account::Readiness;
 use notes::NoteCache;
+use scribe::Scribe;
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -179,6 +181,7 @@ struct StoreState {
     removers: Waiters,
     fresh: Fresh,
     index: Option<Arc<dyn Index>>,
+    scribe: Scribe,
 }
 
 impl Store {
@@ -195,6 +198,12 @@ impl Store {
             .into_owned();
         // without random octets the time in names still tells processes apart
         let first = getrandom::u32().unwrap_or_default();
+        let to = index.clone();
+        let scribe = Scribe::new(move |pages| {
+            if let Some(index) = &to {
+                notes::write(&**index, pages);
+            }
+        });
         Self {
             state: Arc::new(StoreState {
                 names: NameMaker::new(&host, std::process::id(), first),
@@ -206,6 +215,7 @@ impl Store {
                 removers: Waiters::default(),
                 fresh: Fresh::default(),
                 index,
+                scribe,
                 settings,
             }),
             accounts: Mutex::default(),
@@ -214,6 +224,7 @@ impl Store {
 
     /// Notes what a next process need not find out anew, for the end of this one. Takes some 0.2 ms for each thousand messages in memory.
     pub fn rest(&self) {
+        self.state.scribe.finish();
         self.state.kept.rest();
     }
 

@@ -7,6 +7,8 @@
 //! be given to another message, of which the note is not.
 
 use super::open_mailbox::OpenMailbox;
+use super::scribe;
+use crate::index::Index;
 use crate::mailbox::notes::{Kind, Page, PageId, PageNumber, Row, Sheet, with_rows};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hasher};
@@ -238,22 +240,32 @@ impl OpenMailbox {
             pages.extend(of_sheet.map(|(kind, page)| ((*kind, *number), Arc::clone(page))));
         }
         self.account.store.notes.put(self.notes.id, &pages);
-        if let Ok(mut disk) = self.disk()
-            && let Some((index, key)) = self.indexed(&mut disk)
-        {
-            let bound: Vec<(PageId, Arc<Page>)> = (pages.iter())
-                .map(|(id, page)| (*id, Arc::new(self.bound(page, id.1))))
-                .collect();
-            match index.keep_notes(self.account.folders.root(), &key, &bound) {
-                Ok(()) => {
-                    if let Some(remembered) = &mut *self.noted() {
-                        remembered.extend(pages.iter().map(|(id, _)| *id));
-                    }
-                }
-                Err(error) => tracing::debug!(%error, "notes_not_kept"),
-            }
-        }
+        self.write_notes(&pages);
         sheets
+    }
+
+    /// Has pages of notes written to the index.
+    fn write_notes(&self, pages: &[(PageId, Arc<Page>)]) {
+        let Ok(mut disk) = self.disk() else {
+            return;
+        };
+        let Some((index, key)) = self.indexed(&mut disk) else {
+            return;
+        };
+        drop(disk);
+        let bound = (pages.iter()).map(|(id, page)| (*id, Arc::new(self.bound(page, id.1))));
+        let bound = scribe::Pages {
+            root: self.account.folders.root().into(),
+            key,
+            pages: bound.collect(),
+        };
+        // if that fails, they are not found there, and made again when they are wanted
+        if let Some(remembered) = &mut *self.noted() {
+            remembered.extend(pages.iter().map(|(id, _)| *id));
+        }
+        if let Some(bound) = self.account.store.scribe.take(bound) {
+            write(index, &bound);
+        }
     }
 
     /// The pages that the index has.
@@ -262,6 +274,13 @@ impl OpenMailbox {
             .remembered
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes pages of notes to the index.
+pub(super) fn write(index: &dyn Index, pages: &scribe::Pages) {
+    if let Err(error) = index.keep_notes(&pages.root, &pages.key, &pages.pages) {
+        tracing::debug!(%error, "notes_not_kept");
     }
 }
 

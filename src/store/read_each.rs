@@ -23,8 +23,8 @@ const STRIDE: usize = 8;
 /// Fewest messages for which another thread is worth its while.
 const WORTH_A_THREAD: usize = 4 * STRIDE;
 
-/// How much is read first where a header is wanted; most are smaller.
-const FIRST_READ_OCTETS: usize = 8 * 1024;
+/// How much is read first where a header is wanted, as long as headers are smaller, and after one that was not.
+const FIRST_READ_OCTETS: [usize; 2] = [4 * 1024, 16 * 1024];
 
 /// What a thread needs for reading.
 struct Desk {
@@ -35,6 +35,8 @@ struct Desk {
     buffer: Vec<u8>,
     /// Octets in the buffer.
     filled: usize,
+    /// The header read last was a large one.
+    was_large: bool,
     /// Names of files, one after the other.
     names: Vec<u8>,
 }
@@ -130,6 +132,7 @@ impl Desk {
             directories: Default::default(),
             buffer,
             filled: 0,
+            was_large: false,
             names: Vec::new(),
         }
     }
@@ -174,11 +177,13 @@ impl Desk {
 
     /// Reads until the header ends.
     fn read_header(&mut self, file: &File, stored: usize) -> io::Result<bool> {
-        let mut wanted = FIRST_READ_OCTETS.min(stored);
+        let [first, large] = FIRST_READ_OCTETS;
+        let mut wanted = if self.was_large { large } else { first }.min(stored);
         loop {
             let is_read = self.read_until(file, wanted)?;
-            let is_whole = header::octets(self.octets()) < self.filled;
-            if is_whole || wanted == stored || !is_read {
+            let octets = header::octets(self.octets());
+            if octets < self.filled || wanted == stored || !is_read {
+                self.was_large = octets >= first;
                 return Ok(is_read);
             }
             wanted = wanted.saturating_mul(4).min(stored);
