@@ -48,6 +48,7 @@ pub(super) fn serve(config: &Config, started: impl FnOnce(&[Door])) -> Result<()
     let index = index(config);
     let shared = index.clone().map(|index| -> Arc<dyn Index> { index });
     let store = Arc::new(Store::with_index(settings::store(config), shared));
+    store.start();
     let services = services(config, protocols, &authenticator, &store);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("net")

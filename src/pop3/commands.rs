@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Messages whose size is found out in one go on a thread of the volume, where that may mean to read them.
-const MEASURED_AT_ONCE: usize = 256;
+const MEASURED_AT_ONCE: usize = 1024;
 
 /// Commands done in one go.
 const COMMANDS_AT_ONCE: usize = 32;

@@ -14,7 +14,7 @@ pub(super) fn now() -> SystemTime {
 /// A clock that only goes forward.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the timer of the watch waits by a clock that only goes forward"
+    reason = "the timer of the watch waits, and syncs are timed, by a clock that only goes forward"
 )]
 pub(super) fn monotonic() -> Instant {
     Instant::now()

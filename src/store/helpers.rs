@@ -44,6 +44,11 @@ impl Default for Helpers {
 }
 
 impl Helpers {
+    /// Starts the threads, so that the first who needs one finds it waiting.
+    pub(super) fn start(&self) {
+        self.crew.pool();
+    }
+
     /// A buffer; who takes one has it to himself.
     pub(super) fn take_buffer(&self) -> Vec<u8> {
         self.buffers().pop().unwrap_or_default()

@@ -222,6 +222,11 @@ impl Store {
         }
     }
 
+    /// Starts the threads that help to read, for a process that will have readers.
+    pub fn start(&self) {
+        self.state.helpers.start();
+    }
+
     /// Notes what a next process need not find out anew, for the end of this one. Takes some 0.2 ms for each thousand messages in memory.
     pub fn rest(&self) {
         self.state.scribe.finish();

@@ -2,12 +2,13 @@
 //!
 //! A helper is given what nobody has begun, and who gives it begins the rest: while a helper waits for a disk that hangs, others do without it.
 
+use super::clock;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many threads help, over all mailboxes. They use little of a processor, so that there may be more than processors.
 const THREADS: usize = 8;
@@ -135,7 +136,7 @@ impl Pace {
 
     /// Does a job, and notes whether it was quick.
     fn time<T>(&self, job: Job<T>) -> T {
-        let begun = Instant::now();
+        let begun = clock::monotonic();
         let outcome = job();
         let is_quick = begun.elapsed() < QUICK;
         self.is_quick.store(is_quick, Ordering::Relaxed);
@@ -298,7 +299,7 @@ mod tests {
         };
         let slow = || -> Job<io::Result<()>> {
             Box::new(|| {
-                let begun = Instant::now();
+                let begun = clock::monotonic();
                 while begun.elapsed() < QUICK {}
                 Ok(())
             })
