@@ -15,6 +15,9 @@ use std::time::Duration;
 /// Most octets of notes that wait.
 const MAX_OCTETS: usize = 8 << 20;
 
+/// So few pages are written in less time than it takes to hand them over.
+const FEW_PAGES: usize = 3;
+
 /// How long the end waits for what is still to be written.
 const FINISH_WITHIN: Duration = Duration::from_secs(2);
 
@@ -76,12 +79,17 @@ impl Scribe {
         }
     }
 
-    /// Has pages written, after all that were given before. Those that there is no room or no thread for come back.
+    /// Has pages written, after all that were given before. Those that there is no room or no thread for come back, and few that nothing waits
+    /// before.
     pub(super) fn take(&self, pages: Pages) -> Option<Pages> {
         let octets = pages.octets();
         let mut state = self.shared.lock();
-        let is_full = state.octets > 0 && state.octets + octets > MAX_OCTETS;
-        if state.is_over || is_full || !self.shared.has_thread(&mut state) {
+        let is_not_worth_it = if state.octets > 0 {
+            state.octets + octets > MAX_OCTETS
+        } else {
+            pages.pages.len() <= FEW_PAGES
+        };
+        if state.is_over || is_not_worth_it || !self.shared.has_thread(&mut state) {
             return Some(pages);
         }
         state.octets += octets;
@@ -161,8 +169,8 @@ mod tests {
     use crate::mailbox::notes::{Kind, PageNumber};
     use std::sync::Barrier;
 
-    /// A page of so many octets or somewhat more, with a number.
-    fn pages(number: u32, octets: usize) -> Pages {
+    /// As many times the page with a number, each of so many octets or somewhat more.
+    fn pages(number: u32, times: usize, octets: usize) -> Pages {
         let (uid, note) = (Uid::new(1).unwrap(), vec![0; octets]);
         let page = Page::default().with([(uid, note.as_slice())]);
         Pages {
@@ -172,7 +180,7 @@ mod tests {
                 uid_validity: UidValidity::new(1).unwrap(),
                 directory: 0,
             },
-            pages: vec![((Kind::Size, PageNumber::new(number)), Arc::new(page))],
+            pages: vec![((Kind::Size, PageNumber::new(number)), Arc::new(page)); times],
         }
     }
 
@@ -181,7 +189,7 @@ mod tests {
         let written = Arc::new(Mutex::new(Vec::new()));
         let notes = Arc::clone(&written);
         let write = move |given: &Pages| {
-            let numbers = given.pages.iter().map(|((_, number), _)| number.value());
+            let numbers = given.pages.first().map(|((_, number), _)| number.value());
             notes.lock().unwrap().extend(numbers);
         };
         (Scribe::new(write), written)
@@ -191,11 +199,11 @@ mod tests {
     fn all_is_written_in_order_by_the_end() {
         let (scribe, written) = scribe();
         for number in 0..1000 {
-            assert!(scribe.take(pages(number, 10)).is_none());
+            assert!(scribe.take(pages(number, FEW_PAGES + 1, 10)).is_none());
         }
         scribe.finish();
         assert!(written.lock().unwrap().iter().copied().eq(0..1000));
-        assert!(scribe.take(pages(0, 10)).is_some());
+        assert!(scribe.take(pages(0, FEW_PAGES + 1, 10)).is_some());
         scribe.finish();
     }
 
@@ -206,14 +214,19 @@ mod tests {
         let scribe = Scribe::new(move |_| {
             at_gate.wait();
         });
+        // few, and nothing waits
+        assert!(scribe.take(pages(0, FEW_PAGES, 1)).is_some());
         // larger than all room, and nothing waits: taken
-        assert!(scribe.take(pages(0, MAX_OCTETS + 1)).is_none());
-        assert!(scribe.take(pages(1, 1)).is_some());
+        assert!(scribe.take(pages(1, FEW_PAGES + 1, MAX_OCTETS)).is_none());
+        assert!(scribe.take(pages(2, 1, 1)).is_some());
         gate.wait();
-        let mut given = Some(pages(2, 1));
+        let mut given = Some(pages(3, FEW_PAGES + 1, 1));
         while let Some(again) = given {
             given = scribe.take(again);
         }
+        // few after others
+        assert!(scribe.take(pages(4, 1, 1)).is_none());
+        gate.wait();
         gate.wait();
     }
 }
