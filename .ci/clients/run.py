@@ -409,9 +409,10 @@ def mutt_opens_reads_and_saves(house):
     quoted = PASSWORD.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
     rc.write_text(f'set imap_user="{ANNA}"\nset imap_pass="{quoted}"\nset certificate_file="{house.certificate}"\n'
                   f'set ssl_verify_host=no\nset mbox_type=mbox\nset wait_key=no\nset header_cache=""\nset confirmappend=no\nset confirmcreate=no\n'
-                  f'set copy=no\nset quit=yes\nset move=no\nset delete=yes\n'
-                  f'push "<tag-pattern>~A<enter><tag-prefix><copy-message>{saved}<enter><display-message><exit>'
+                  f'set auto_tag=yes\nset copy=no\nset quit=yes\nset move=no\nset delete=yes\n'
+                  f'push "<tag-pattern>~A<enter><copy-message>{saved}<enter><untag-pattern>~A<enter><display-message><exit>'
                   f'<first-entry><flag-message><sync-mailbox><quit>"\n')
+    # auto_tag: a signal between tag-prefix and what it is for makes mutt forget it, and one message is copied instead of all
     at_terminal(["mutt", "-n", "-F", rc, "-f", f"imaps://localhost:{house.ports['imaps']}/INBOX"])
     assert saved.read_bytes().count(b"\nSubject: delivery ") == 3
     client = logged_in(house)
